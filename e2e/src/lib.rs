@@ -1,0 +1,1 @@
+//! Scenarios on a real IPVS kernel and a real API server.

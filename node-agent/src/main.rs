@@ -1,0 +1,2 @@
+//! Placeholder until the loop arrives.
+fn main() {}
