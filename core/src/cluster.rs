@@ -1,0 +1,146 @@
+//! Everything that the planner may know.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use crate::ipvs::{PortKey, Timeouts};
+use crate::names::{BootId, GroupName, LinkName, NodeName, PoolName, SchedulerName, ServiceName};
+use crate::network::{AddressRange, Prefix};
+use crate::node_plan::{FormPersistence, NodePlan};
+use crate::node_report::{NodeReport, Trouble};
+use crate::selector::Selector;
+use crate::time::Time;
+
+/// The input of a plan.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cluster {
+    /// The epoch that this operator writes under.
+    pub epoch: u64,
+    /// Whether every manifest could be read. Where not, a planned service without a manifest stays as it is.
+    pub complete: bool,
+    /// The VirtualServices.
+    pub services: BTreeMap<ServiceName, Service>,
+    /// The DirectorGroups.
+    pub groups: BTreeMap<GroupName, Group>,
+    /// The Nodes.
+    pub nodes: BTreeMap<NodeName, Node>,
+    /// The previous plans, for each node that has one.
+    pub previous: BTreeMap<NodeName, NodePlan>,
+    /// Lineages of plans not yet written: the uid of a NodePlan, or the folder's id; see [`NodePlan::lineage`].
+    pub lineages: BTreeMap<NodeName, String>,
+    /// The agents' reports.
+    pub reports: BTreeMap<NodeName, NodeReport>,
+}
+
+/// A VirtualService.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Service {
+    /// Its uid.
+    pub uid: String,
+    /// When it was created.
+    pub created: Time,
+    /// Its generation, which the verdict speaks of.
+    pub generation: i64,
+    /// Annotation `lvs-operator.io/adopt: "true"`: a different IPVS entry that is not ours is taken over.
+    pub adopt: bool,
+    /// What the user wants, or why that could not be read.
+    pub spec: Result<ServiceSpec, Trouble>,
+}
+
+/// What a user wants of a service, parsed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServiceSpec {
+    /// The VIPs.
+    pub vips: BTreeSet<IpAddr>,
+    /// The ports with their names.
+    pub ports: BTreeMap<PortKey, Option<String>>,
+    /// The scheduler.
+    pub scheduler: SchedulerName,
+    /// Persistence, where it is on.
+    pub persistence: Option<FormPersistence>,
+    /// The real servers by the name of their entry.
+    pub real_servers: BTreeMap<String, RealServerSpec>,
+}
+
+/// An entry of `spec.realServers`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RealServerSpec {
+    /// Which hosts it means.
+    pub target: RealServerTarget,
+    /// 0 to 65535.
+    pub weight: u32,
+}
+
+/// The hosts that an entry of `spec.realServers` means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RealServerTarget {
+    /// One node.
+    Node(NodeName),
+    /// The nodes that a selector matches; an entry that names one of them beats it.
+    Nodes(Selector),
+    /// A host without an agent, by its addresses, at most one per family.
+    Foreign(BTreeSet<IpAddr>),
+}
+
+/// A Node.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Node {
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+    /// Its InternalIPs.
+    pub internal_ips: BTreeSet<IpAddr>,
+    /// Whether it is Ready; `None` where nobody says (a folder).
+    pub ready: Option<bool>,
+    /// Its present boot; `None` where nobody says (a folder): then the report's own is believed.
+    pub boot_id: Option<BootId>,
+    /// Annotation `lvs-operator.io/real-server-addresses`: RIPs, at most one per family, before any other.
+    pub real_server_addresses: BTreeSet<IpAddr>,
+    /// Annotation `lvs-operator.io/uplink`: the uplink, before that of any pool.
+    pub uplink: Option<LinkName>,
+}
+
+/// A DirectorGroup.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Group {
+    /// When it was created.
+    pub created: Time,
+    /// Its generation, which the verdict speaks of.
+    pub generation: i64,
+    /// Annotation `lvs-operator.io/force-move: NODE=BOOT[,…]`: these boots are vouched to be over.
+    pub force_move: BTreeMap<NodeName, BootId>,
+    /// Annotation `lvs-operator.io/allow-arp-silence: ADDRESS[,…]`.
+    pub allow_arp_silence: BTreeSet<IpAddr>,
+    /// What the user wants, or why that could not be read.
+    pub spec: Result<GroupSpec, Trouble>,
+}
+
+/// What a user wants of a DirectorGroup, parsed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupSpec {
+    /// Which nodes are directors.
+    pub node_selector: Selector,
+    /// The pools of VIPs.
+    pub pools: BTreeMap<PoolName, Pool>,
+    /// Which real servers are allowed; `None`: any node and no foreign address.
+    pub allowed_real_servers: Option<AllowedRealServers>,
+    /// IPVS's timeouts on the directors; `None`: left alone.
+    pub timeouts: Option<Timeouts>,
+}
+
+/// A pool of VIPs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Pool {
+    /// The addresses.
+    pub addresses: Vec<AddressRange>,
+    /// The uplink on every director.
+    pub interface: Option<LinkName>,
+}
+
+/// Which real servers a group allows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AllowedRealServers {
+    /// Nodes; `None`: no node.
+    pub node_selector: Option<Selector>,
+    /// Networks of foreign addresses.
+    pub cidrs: Vec<Prefix>,
+}

@@ -1,0 +1,143 @@
+//! Custody: what of a node's kernel is ours, and what it was before.
+//!
+//! Written down before it is done. Whatever is not in here is somebody else's and is never changed.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ipvs::{DestinationKey, Timeouts, VirtualServerKey};
+use crate::kernel::{AddressKey, ArpSettings};
+use crate::names::LinkName;
+
+/// What we answer for on this node since its boot.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Custody {
+    /// Our items, each with what came before it.
+    #[serde(with = "as_list")]
+    pub claims: BTreeMap<Item, Claim>,
+}
+
+/// One thing in a kernel that can be ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Item {
+    /// A virtual service; the destinations in it are items of their own.
+    VirtualServer(VirtualServerKey),
+    /// A destination of a virtual service.
+    Destination(VirtualServerKey, DestinationKey),
+    /// An address on a link.
+    Address(AddressKey),
+    /// The two ARP settings of a link.
+    Arp(LinkName),
+    /// IPVS's timeouts.
+    Timeouts,
+}
+
+/// What an item was before it became ours, and for settings also what we made of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Claim {
+    /// It did not exist; at the end it is removed.
+    Created,
+    /// It existed and a user's annotation gave it to us; at the end it is removed.
+    Adopted,
+    /// ARP settings of a link; at the end `prior` comes back where `ours` is still in place.
+    Arp {
+        /// What was set before.
+        prior: ArpSettings,
+        /// What we set.
+        ours: ArpSettings,
+    },
+    /// Timeouts; at the end `prior` comes back where `ours` is still in place.
+    Timeouts {
+        /// What was set before.
+        prior: Timeouts,
+        /// What we set.
+        ours: Timeouts,
+    },
+}
+
+/// One line of the custody journal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Record {
+    /// From now on the item is ours (again, with a later claim, where it already was).
+    Take(Item, Claim),
+    /// The item is ours no more.
+    Release(Item),
+}
+
+impl Custody {
+    /// Whether an item is ours.
+    #[must_use]
+    pub fn holds(&self, item: &Item) -> bool {
+        self.claims.contains_key(item)
+    }
+
+    /// Whether nothing is ours: the node is as it was found.
+    #[must_use]
+    pub fn is_clean(&self) -> bool {
+        self.claims.is_empty()
+    }
+
+    /// Follows one line of the journal.
+    pub fn record(&mut self, record: &Record) {
+        match record {
+            Record::Take(item, claim) => {
+                self.claims.insert(*item, *claim);
+            }
+            Record::Release(item) => {
+                self.claims.remove(item);
+            }
+        }
+    }
+}
+
+/// A map whose keys are no texts, as a list of pairs.
+mod as_list {
+    use super::{BTreeMap, Claim, Deserialize, Item};
+    use serde::{Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(
+        map: &BTreeMap<Item, Claim>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(map)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<BTreeMap<Item, Claim>, D::Error> {
+        Vec::<(Item, Claim)>::deserialize(deserializer).map(|pairs| pairs.into_iter().collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_journal_adds_up() {
+        let item = Item::Timeouts;
+        let mut custody = Custody::default();
+        custody.record(&Record::Take(item, Claim::Created));
+        assert!(custody.holds(&item));
+        custody.record(&Record::Release(item));
+        assert!(custody.is_clean());
+    }
+
+    #[test]
+    fn custody_reads_back_what_it_writes() {
+        let key = "TCP 192.168.10.40:80".parse().unwrap();
+        let mut custody = Custody::default();
+        custody.record(&Record::Take(Item::VirtualServer(key), Claim::Created));
+        custody.record(&Record::Take(
+            Item::Destination(key, "192.168.10.10:80".parse().unwrap()),
+            Claim::Adopted,
+        ));
+        let text = serde_json::to_string(&custody).unwrap();
+        assert_eq!(serde_json::from_str::<Custody>(&text).unwrap(), custody);
+    }
+}

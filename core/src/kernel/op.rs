@@ -1,0 +1,114 @@
+//! One operation on a kernel.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+use super::{AddressAttributes, AddressKey, ArpSettings};
+use crate::ipvs::{DestinationKey, DestinationSettings, Timeouts, VirtualServerKey, VirtualServerSettings};
+use crate::names::LinkName;
+
+/// One change of a kernel. It holds no heap data, so that a batch of many costs one allocation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Op {
+    /// Sets both ARP settings of a link (never of `all`).
+    SetArp(LinkName, ArpSettings),
+    /// Adds an address to a link.
+    AddAddress(AddressKey, AddressAttributes),
+    /// Gives an address other attributes.
+    SetAddress(AddressKey, AddressAttributes),
+    /// Removes an address from a link.
+    RemoveAddress(AddressKey),
+    /// Adds a virtual service without destinations (`ipvsadm -A`).
+    AddVirtualServer(VirtualServerKey, VirtualServerSettings),
+    /// Gives a virtual service other settings (`-E`).
+    SetVirtualServer(VirtualServerKey, VirtualServerSettings),
+    /// Removes a virtual service with whatever destinations it has (`-D`).
+    RemoveVirtualServer(VirtualServerKey),
+    /// Adds a destination (`-a`).
+    AddDestination(VirtualServerKey, DestinationKey, DestinationSettings),
+    /// Gives a destination other settings (`-e`).
+    SetDestination(VirtualServerKey, DestinationKey, DestinationSettings),
+    /// Removes a destination (`-d`).
+    RemoveDestination(VirtualServerKey, DestinationKey),
+    /// Sets IPVS's timeouts (`--set`).
+    SetTimeouts(Timeouts),
+}
+
+impl Op {
+    /// The VIP that the operation is about, where it is about one.
+    #[must_use]
+    pub fn vip(&self) -> Option<IpAddr> {
+        match self {
+            Self::SetArp(..) | Self::SetTimeouts(_) => None,
+            Self::AddAddress(key, _) | Self::SetAddress(key, _) | Self::RemoveAddress(key) => {
+                Some(key.address)
+            }
+            _ => self.virtual_server().and_then(|key| key.vip()),
+        }
+    }
+
+    /// The virtual service that the operation is about, where it is about one.
+    #[must_use]
+    pub fn virtual_server(&self) -> Option<VirtualServerKey> {
+        match self {
+            Self::AddVirtualServer(key, _)
+            | Self::SetVirtualServer(key, _)
+            | Self::RemoveVirtualServer(key)
+            | Self::AddDestination(key, ..)
+            | Self::SetDestination(key, ..)
+            | Self::RemoveDestination(key, _) => Some(*key),
+            _ => None,
+        }
+    }
+}
+
+/// As a person would say it, in the words of `ip` and `ipvsadm`.
+impl fmt::Display for Op {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::SetArp(link, arp) => {
+                write!(
+                    formatter,
+                    "set ARP of {link} to arp_ignore {} arp_announce {}",
+                    arp.ignore, arp.announce
+                )
+            }
+            Self::AddAddress(key, _) => write!(formatter, "add address {key}"),
+            Self::SetAddress(key, _) => write!(formatter, "change address {key}"),
+            Self::RemoveAddress(key) => write!(formatter, "remove address {key}"),
+            Self::AddVirtualServer(key, settings) => {
+                write!(formatter, "add virtual server {key} {}", settings.scheduler)?;
+                persistence(formatter, settings)
+            }
+            Self::SetVirtualServer(key, settings) => {
+                write!(formatter, "change virtual server {key} {}", settings.scheduler)?;
+                persistence(formatter, settings)
+            }
+            Self::RemoveVirtualServer(key) => write!(formatter, "remove virtual server {key}"),
+            Self::AddDestination(key, destination, settings) => {
+                write!(formatter, "add real server {destination} weight {} to {key}", settings.weight)
+            }
+            Self::SetDestination(key, destination, settings) => {
+                write!(formatter, "change real server {destination} of {key} to weight {}", settings.weight)
+            }
+            Self::RemoveDestination(key, destination) => {
+                write!(formatter, "remove real server {destination} from {key}")
+            }
+            Self::SetTimeouts(timeouts) => write!(
+                formatter,
+                "set IPVS timeouts to tcp {} tcpfin {} udp {}",
+                timeouts.tcp_seconds, timeouts.tcp_fin_seconds, timeouts.udp_seconds
+            ),
+        }
+    }
+}
+
+fn persistence(formatter: &mut fmt::Formatter<'_>, settings: &VirtualServerSettings) -> fmt::Result {
+    match settings.persistence {
+        Some(persistence) => write!(formatter, " persistent {}", persistence.timeout_seconds),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,115 @@
+//! The kernel as a node's plan and its local facts want it, and what `diff` makes of the difference.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::custody::{Item, Record};
+use crate::ipvs::{Timeouts, VirtualServerKey};
+use crate::kernel::{AddressAttributes, AddressKey, Op, Refusal, VirtualServer};
+use crate::names::{LinkName, ServiceName};
+use crate::node_report::Trouble;
+
+/// Our part of the kernel as it should be.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Wanted {
+    /// Virtual services with their destinations.
+    pub virtual_servers: BTreeMap<VirtualServerKey, VirtualServer>,
+    /// VIPs on `lo` and on uplinks.
+    pub addresses: BTreeMap<AddressKey, AddressAttributes>,
+    /// The links on which ARP has to be hidden: every ARP-capable one where an IPv4 VIP is accepted.
+    pub hide: BTreeSet<LinkName>,
+    /// Those of `hide` whose effective `arp_ignore` must be exactly 1: the uplinks that attract a VIP.
+    pub answer: BTreeSet<LinkName>,
+    /// IPVS's timeouts; `None`: as they were before us.
+    pub timeouts: Option<Timeouts>,
+    /// Nothing of ours is removed and nothing restored: the plan is incomplete.
+    pub keep_everything: bool,
+    /// Items that stay exactly as they are, there or not: a probe is under way, or the agent lacks a feature.
+    pub keep: BTreeSet<Item>,
+    /// Virtual services that are taken over although they are not ours and differ.
+    pub adopt: BTreeSet<VirtualServerKey>,
+    /// VIPs to be probed now, each on its uplink.
+    pub probes: BTreeMap<IpAddr, LinkName>,
+    /// VIPs that this node holds by plan and whose probe was clean, each on its uplink: these are announced.
+    pub announce: BTreeMap<IpAddr, LinkName>,
+    /// Which service each VIP-bound item belongs to, for reports and for holding back what depends on a failure.
+    pub owners: BTreeMap<VirtualServerKey, ServiceName>,
+    /// What keeps a service from being wanted as planned.
+    pub troubles: BTreeMap<ServiceName, BTreeSet<Trouble>>,
+    /// What is wrong for the node as a whole.
+    pub node_troubles: BTreeSet<Trouble>,
+}
+
+/// What `diff` looks at.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Scope {
+    /// Everything.
+    #[default]
+    Everything,
+    /// Only what belongs to these VIPs; node-wide settings and marks are left out.
+    Vips(BTreeSet<IpAddr>),
+}
+
+/// Operations of which each is acknowledged before the next phase starts. Inside a phase order does not matter for
+/// safety, and one refusal does not stop the others.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Phase {
+    /// Which phase it is.
+    pub name: PhaseName,
+    /// Custody records that are on disk before the first operation.
+    pub before: Vec<Record>,
+    /// The operations.
+    pub ops: Vec<Op>,
+    /// Custody records that are written once the operations are acknowledged, each only where its own succeeded.
+    pub after: Vec<Record>,
+}
+
+/// The phases in their order. Going comes first where it makes a node safer, last where it takes service away.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum PhaseName {
+    /// VIPs leave uplinks.
+    #[default]
+    Withdraw,
+    /// VIPs leave `lo`.
+    Unbind,
+    /// ARP is hidden.
+    Hide,
+    /// VIPs come to `lo`.
+    Accept,
+    /// Virtual services and timeouts are added and changed.
+    VirtualServers,
+    /// Destinations are added and changed.
+    Destinations,
+    /// Destinations are removed.
+    RemoveDestinations,
+    /// Virtual services are removed; timeouts come back.
+    RemoveVirtualServers,
+    /// VIPs come to uplinks.
+    Attract,
+    /// ARP settings come back.
+    Show,
+}
+
+/// Something that is not done although it is wanted, or left although it is not.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Hold {
+    /// What is held.
+    pub item: Item,
+    /// Why.
+    pub trouble: Trouble,
+}
+
+/// An operation that the kernel refused, or that was left out because one that it needs was refused.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Failure {
+    /// The operation.
+    pub op: Op,
+    /// What the kernel said; `None` where it was left out.
+    pub refusal: Option<Refusal>,
+}
