@@ -18,6 +18,8 @@ pub struct Cluster {
     pub epoch: u64,
     /// Whether every manifest could be read. Where not, a planned service without a manifest stays as it is.
     pub complete: bool,
+    /// Whether everything is to leave, because the operator is being uninstalled.
+    pub withdraw: bool,
     /// The VirtualServices.
     pub services: BTreeMap<ServiceName, Service>,
     /// The DirectorGroups.

@@ -67,7 +67,7 @@ impl VirtualServerKey {
 pub struct VirtualServerSettings {
     /// The scheduler; `none` where the kernel has none set.
     pub scheduler: SchedulerName,
-    /// `IP_VS_SVC_F_*` of linux/ip_vs.h without PERSISTENT (0x1, see `persistence`) and HASHED (0x2, the kernel's own).
+    /// `IP_VS_SVC_F_*` of `linux/ip_vs.h` without PERSISTENT (0x1, see `persistence`) and HASHED (0x2, the kernel's own).
     #[serde(default, skip_serializing_if = "is_zero")]
     pub flags: u32,
     /// Persistence, where it is on.
@@ -102,7 +102,7 @@ pub struct DestinationKey {
     pub port: u16,
 }
 
-/// How a director forwards a packet to a real server (`IP_VS_CONN_F_*` of linux/ip_vs.h).
+/// How a director forwards a packet to a real server (`IP_VS_CONN_F_*` of `linux/ip_vs.h`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum ForwardingMethod {
     /// NAT, `-m`.

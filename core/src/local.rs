@@ -46,18 +46,6 @@ pub struct Local {
     pub claim: HoldingClaim,
 }
 
-impl Default for NodeName {
-    fn default() -> Self {
-        Self(String::new())
-    }
-}
-
-impl Default for BootId {
-    fn default() -> Self {
-        Self(String::new())
-    }
-}
-
 /// A link of the node.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]

@@ -74,7 +74,7 @@ pub struct PlannedService {
     /// What the agent must be able to do; one that lacks a feature keeps the last state of this service.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub requires: BTreeSet<Feature>,
-    /// The node's duty for each VIP. Empty: the service leaves this node.
+    /// The node's duties for each VIP. No duty at all: the service leaves this node.
     #[serde(default)]
     #[schemars(with = "BTreeMap<String, PlannedVip>")]
     pub vips: BTreeMap<IpAddr, PlannedVip>,
@@ -83,9 +83,10 @@ pub struct PlannedService {
     pub form: Option<ServiceForm>,
 }
 
-/// A node's duties for one VIP. `attract` implies `accept`.
+/// A node's duties for one VIP. `attract` implies `accept`. A VIP without a duty is leaving the node.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[expect(clippy::struct_excessive_bools, reason = "duties are independent of each other")]
 pub struct PlannedVip {
     /// Bind the VIP on `lo`, hidden from ARP.
     pub accept: bool,
@@ -93,6 +94,9 @@ pub struct PlannedVip {
     pub attract: bool,
     /// Have the service's IPVS entries for this VIP.
     pub forward: bool,
+    /// It held the VIP, and either has not reported it gone, or has to stay ready until the next holder has it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub withdrawing: bool,
     /// The DirectorGroup whose pool holds the VIP.
     pub group: GroupName,
     /// That pool.
@@ -100,6 +104,14 @@ pub struct PlannedVip {
     /// The uplink that the pool names; absent: the link whose subnet holds the VIP, else the default route's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub interface: Option<LinkName>,
+}
+
+impl PlannedVip {
+    /// Whether anything is asked for this VIP.
+    #[must_use]
+    pub fn has_duty(&self) -> bool {
+        self.accept || self.attract || self.forward
+    }
 }
 
 /// A service as it was accepted: enough to go on with while a later edit is refused.
@@ -163,6 +175,11 @@ pub struct PlannedRealServer {
     pub weight: u32,
     /// Where it is between coming and going.
     pub stage: Stage,
+    /// The VIPs for which it has an entry while it is `Serving` or `Quiesced`: those that it reported bound and
+    /// hidden, or all where it has no agent.
+    #[serde(default)]
+    #[schemars(schema_with = "crate::ipvs::address_list_schema")]
+    pub admitted: BTreeSet<IpAddr>,
 }
 
 /// Where a real server is between coming and going. `Serving` and `Quiesced` have an entry in the IPVS table.
@@ -232,9 +249,9 @@ impl Revision {
 }
 
 impl PlannedService {
-    /// A part that asks nothing any more.
+    /// A part that asks nothing.
     #[must_use]
-    pub fn leaving(uid: &str) -> Self {
+    pub fn idle(uid: &str) -> Self {
         Self {
             uid: uid.to_owned(),
             revision: Revision::default(),
@@ -242,6 +259,12 @@ impl PlannedService {
             vips: BTreeMap::new(),
             form: None,
         }
+    }
+
+    /// Whether the part asks nothing any more: the service is leaving the node.
+    #[must_use]
+    pub fn is_leaving(&self) -> bool {
+        !self.vips.values().any(PlannedVip::has_duty)
     }
 
     /// A hash of everything in the part but its revision; the same on every machine.
@@ -277,7 +300,7 @@ mod tests {
     use super::*;
 
     fn part() -> PlannedService {
-        PlannedService::leaving("uid")
+        PlannedService::idle("uid")
     }
 
     #[test]

@@ -64,7 +64,7 @@ reasons! {
     SchedulerMissing,
     /// The node's kernel has no IPVS, and it could not be loaded.
     IpvsMissing,
-    /// The agent lacks a capability (CAP_NET_ADMIN or CAP_NET_RAW).
+    /// The agent lacks a capability (`CAP_NET_ADMIN` or `CAP_NET_RAW`).
     NotPermitted,
     /// The agent is too old for what the service requires.
     FeatureMissing,
