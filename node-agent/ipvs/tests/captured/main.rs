@@ -3,6 +3,11 @@
 //! The bytes are in `tests/captures`, each message below the command that caused it. Each module here holds, for
 //! every command of one such file, the values that its messages stand for. Reading a message must give the value,
 //! writing the value must give the message; neither a command nor a message may be left over.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking, in the functions that it calls too"
+)]
 
 mod config;
 mod daemon;
