@@ -18,6 +18,7 @@
 
 pub mod cluster;
 pub mod custody;
+pub mod epoch;
 pub mod inline;
 pub mod ipvs;
 pub mod kernel;
