@@ -69,7 +69,23 @@ pub enum Record {
     Release(Item),
 }
 
+impl Record {
+    /// The item that the record is about.
+    #[must_use]
+    pub fn item(&self) -> Item {
+        match self {
+            Self::Take(item, _) | Self::Release(item) => *item,
+        }
+    }
+}
+
 impl Custody {
+    /// The record that brings an item back to what it is now, after others about it.
+    #[must_use]
+    pub fn standing(&self, item: Item) -> Record {
+        self.claims.get(&item).map_or(Record::Release(item), |claim| Record::Take(item, *claim))
+    }
+
     /// Whether an item is ours.
     #[must_use]
     pub fn holds(&self, item: &Item) -> bool {
@@ -126,6 +142,21 @@ mod tests {
         assert!(custody.holds(&item));
         custody.record(&Record::Release(item));
         assert!(custody.is_clean());
+    }
+
+    #[test]
+    fn a_standing_record_undoes_later_ones() {
+        let item = Item::Timeouts;
+        let mut custody = Custody::default();
+        for claim in [None, Some(Claim::Adopted)] {
+            custody.claims.extend(claim.map(|claim| (item, claim)));
+            let before = custody.clone();
+            let standing = custody.standing(item);
+            custody.record(&Record::Take(item, Claim::Created));
+            custody.record(&standing);
+            assert_eq!(custody, before);
+            assert_eq!(standing.item(), item);
+        }
     }
 
     #[test]
