@@ -44,7 +44,9 @@ impl Op {
     pub fn item(&self) -> Item {
         match self {
             Self::SetArp(link, _) => Item::Arp(*link),
-            Self::AddAddress(key, _) | Self::SetAddress(key, _) | Self::RemoveAddress(key) => Item::Address(*key),
+            Self::AddAddress(key, _) | Self::SetAddress(key, _) | Self::RemoveAddress(key) => {
+                Item::Address(*key)
+            }
             Self::AddVirtualServer(key, _)
             | Self::SetVirtualServer(key, _)
             | Self::RemoveVirtualServer(key) => Item::VirtualServer(*key),
