@@ -141,7 +141,7 @@ pub struct Pool {
 /// Which real servers a group allows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AllowedRealServers {
-    /// Nodes; `None`: no node.
+    /// Nodes; `None`: any node.
     pub node_selector: Option<Selector>,
     /// Networks of foreign addresses.
     pub cidrs: Vec<Prefix>,

@@ -73,6 +73,10 @@ pub struct PartVerdict {
     pub revision: Revision,
     /// Whether the node is believed to be alive.
     pub alive: bool,
+    /// Whether there is a report on the service from the node's present boot.
+    pub heard: bool,
+    /// Whether that report says that this revision is in place.
+    pub acknowledged: bool,
 }
 
 /// A real server of a service.
@@ -120,11 +124,13 @@ pub struct DirectorVerdict {
     pub vips: BTreeSet<IpAddr>,
 }
 
-/// A deleted service, or a VIP of one, that has not left every node.
+/// A VIP of a deleted service that has not left every node.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Departure {
     /// The service.
     pub service: ServiceName,
+    /// A VIP of it in the group.
+    pub vip: IpAddr,
     /// The nodes that have not acknowledged.
     pub waiting_for: BTreeSet<NodeName>,
 }

@@ -1,0 +1,220 @@
+//! Drafts: the form of each service that is in force, new or still the previous one, and the verdict on its edit.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use super::accept;
+use super::past::Past;
+use crate::cluster::{Cluster, Service};
+use crate::ipvs::PortKey;
+use crate::names::{GroupName, LinkName, NodeName, PoolName, RealServerKey, SchedulerName, ServiceName};
+use crate::node_plan::{FormPersistence, StageName};
+use crate::node_report::Trouble;
+use crate::reason::Reason;
+use crate::verdict::Judgement;
+
+/// What the planner makes of one manifest.
+#[derive(Clone, Debug)]
+pub(super) struct Draft {
+    /// The form in force; `None` where nothing has ever been accepted.
+    pub(super) in_force: Option<Form>,
+    /// Whether that is the manifest's.
+    pub(super) accepted: Judgement,
+    /// Whether every reference was found.
+    pub(super) resolved: Judgement,
+}
+
+/// A form in force.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Form {
+    /// The VirtualService's uid.
+    pub(super) uid: String,
+    /// The VIPs with their places.
+    pub(super) vips: BTreeMap<IpAddr, Place>,
+    /// The ports.
+    pub(super) ports: BTreeSet<PortKey>,
+    /// The scheduler.
+    pub(super) scheduler: SchedulerName,
+    /// Persistence.
+    pub(super) persistence: Option<FormPersistence>,
+    /// Whether foreign entries are taken over.
+    pub(super) adopt: bool,
+    /// The wanted real servers.
+    pub(super) real_servers: BTreeMap<RealServerKey, WantedRealServer>,
+}
+
+/// Where a VIP belongs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    /// Its group.
+    pub(super) group: GroupName,
+    /// Its pool.
+    pub(super) pool: PoolName,
+    /// The pool's uplink.
+    pub(super) interface: Option<LinkName>,
+    /// The directors of the group.
+    pub(super) directors: BTreeSet<NodeName>,
+}
+
+/// A real server as the manifest wants it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct WantedRealServer {
+    /// Its entry.
+    pub(super) entry: String,
+    /// RIPs, at most one per family; empty where none was found.
+    pub(super) addresses: BTreeSet<IpAddr>,
+    /// Its weight.
+    pub(super) weight: u32,
+}
+
+impl Form {
+    /// The (VIP, port) pairs that the form occupies.
+    fn claims(&self) -> impl Iterator<Item = (IpAddr, PortKey)> + '_ {
+        self.vips.keys().flat_map(|vip| self.ports.iter().map(move |port| (*vip, *port)))
+    }
+}
+
+/// Judges every manifest. A conflict goes to the service that the previous plans serve, then to the older one, then
+/// by name; who loses keeps the form that it had.
+pub(super) fn drafts(cluster: &Cluster, past: &Past<'_>) -> BTreeMap<ServiceName, Draft> {
+    if cluster.withdraw {
+        return BTreeMap::new();
+    }
+    let index = accept::Index::of(cluster);
+    let mut claims: BTreeMap<(IpAddr, PortKey), &ServiceName> = BTreeMap::new();
+    let mut previous = BTreeMap::new();
+    for name in cluster.services.keys() {
+        if let Some(form) = previous_form(cluster, past, name) {
+            claims.extend(form.claims().map(|claim| (claim, name)));
+            previous.insert(name, form);
+        }
+    }
+    let mut drafts = BTreeMap::new();
+    for (name, service) in by_seniority(cluster) {
+        let draft = judge(&index, &mut claims, name, service, previous.remove(name));
+        drafts.insert(name.clone(), draft);
+    }
+    drafts.extend(kept_without_manifest(cluster, past));
+    drafts
+}
+
+fn by_seniority(cluster: &Cluster) -> Vec<(&ServiceName, &Service)> {
+    let mut services: Vec<(&ServiceName, &Service)> = cluster.services.iter().collect();
+    services.sort_by_key(|(name, service)| (service.created, *name));
+    services
+}
+
+fn judge<'a>(
+    index: &accept::Index<'a>,
+    claims: &mut BTreeMap<(IpAddr, PortKey), &'a ServiceName>,
+    name: &'a ServiceName,
+    service: &Service,
+    previous: Option<Form>,
+) -> Draft {
+    let judged = index.accept(service).and_then(|(form, resolved)| match conflict(claims, name, &form) {
+        Some(trouble) => Err(trouble),
+        None => Ok((form, resolved)),
+    });
+    match judged {
+        Ok((form, resolved)) => {
+            claims.extend(form.claims().map(|claim| (claim, name)));
+            let accepted = Judgement::yes(Reason::Accepted, "The specification is valid and in force.");
+            Draft { in_force: Some(form), accepted, resolved }
+        }
+        Err(trouble) => {
+            let message = if previous.is_some() {
+                format!("{} The last accepted specification stays in force.", trouble.message)
+            } else {
+                trouble.message
+            };
+            let resolved = Judgement::no(trouble.reason, "The specification is not accepted.");
+            Draft { in_force: previous, accepted: Judgement::no(trouble.reason, message), resolved }
+        }
+    }
+}
+
+fn conflict(
+    claims: &BTreeMap<(IpAddr, PortKey), &ServiceName>,
+    name: &ServiceName,
+    form: &Form,
+) -> Option<Trouble> {
+    form.claims().find_map(|(vip, port)| {
+        let other = claims.get(&(vip, port)).filter(|other| **other != name)?;
+        let message = format!(
+            "{vip} {port} belongs to VirtualService {other}; give this one another VIP or port, or delete the other."
+        );
+        Some(Trouble::new(Reason::PortConflict, message))
+    })
+}
+
+/// Planned services without a manifest, while the snapshot is incomplete: they stay as they are.
+fn kept_without_manifest<'a>(
+    cluster: &'a Cluster,
+    past: &'a Past<'_>,
+) -> impl Iterator<Item = (ServiceName, Draft)> + 'a {
+    let departed = past.departed(cluster).filter(|_| !cluster.complete);
+    departed.filter_map(move |name| {
+        let form = previous_form(cluster, past, name)?;
+        let reason = Reason::IncompleteSnapshot;
+        let message = "Some manifests cannot be read, so the service stays although its manifest is missing.";
+        let judgement = Judgement::no(reason, message);
+        Some((name.clone(), Draft { in_force: Some(form), accepted: judgement.clone(), resolved: judgement }))
+    })
+}
+
+/// The form that the previous plans hold of a service, unless it is on its way out altogether.
+fn previous_form(cluster: &Cluster, past: &Past<'_>, name: &ServiceName) -> Option<Form> {
+    let directing = || past.parts(name).filter(|(_, part)| part.form.is_some() && !part.is_leaving());
+    let (_, first) = directing().next()?;
+    let form = first.form.as_ref()?;
+    let mut vips: BTreeMap<IpAddr, Place> = BTreeMap::new();
+    for (_, part) in directing() {
+        for (vip, duty) in part.vips.iter().filter(|(_, duty)| duty.has_duty()) {
+            vips.entry(*vip).or_insert_with(|| Place {
+                group: duty.group.clone(),
+                pool: duty.pool.clone(),
+                interface: duty.interface,
+                directors: BTreeSet::new(),
+            });
+        }
+    }
+    for (vip, place) in &mut vips {
+        place.directors = directors_of(cluster, past, name, &place.group, *vip);
+    }
+    let staying = |stage| matches!(stage, StageName::Pending | StageName::Serving);
+    let real_servers = past.real_servers(name).into_iter().filter(|(_, server)| staying(server.stage.name));
+    Some(Form {
+        uid: first.uid.clone(),
+        vips,
+        ports: form.ports.clone(),
+        scheduler: form.scheduler,
+        persistence: form.persistence,
+        adopt: form.adopt,
+        real_servers: real_servers
+            .map(|(key, server)| {
+                let (entry, weight) = (server.entry.clone(), server.weight);
+                (key.clone(), WantedRealServer { entry, addresses: server.addresses.clone(), weight })
+            })
+            .collect(),
+    })
+}
+
+/// The directors that the group selects; where the group is gone or unreadable, those that were.
+fn directors_of(
+    cluster: &Cluster,
+    past: &Past<'_>,
+    name: &ServiceName,
+    group: &GroupName,
+    vip: IpAddr,
+) -> BTreeSet<NodeName> {
+    match cluster.groups.get(group).map(|group| &group.spec) {
+        Some(Ok(spec)) => accept::directors(cluster, spec),
+        _ => past
+            .parts(name)
+            .filter(|(_, part)| {
+                part.form.is_some() && part.vips.get(&vip).is_some_and(|duty| !duty.withdrawing)
+            })
+            .map(|(node, _)| node.clone())
+            .collect(),
+    }
+}

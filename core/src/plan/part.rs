@@ -1,0 +1,177 @@
+//! The part of one service on each node that it concerns.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use super::draft::{Form, Place};
+use super::holder::{Holding, released};
+use super::past::Past;
+use crate::cluster::Cluster;
+use crate::names::{Feature, NodeName, RealServerKey, ServiceName};
+use crate::node_plan::{PlannedRealServer, PlannedService, PlannedVip, Revision, ServiceForm};
+
+/// The parts of a service, those included that only ask a node to leave. A node that has acknowledged that it left
+/// has none any more.
+pub(super) fn parts(
+    cluster: &Cluster,
+    past: &Past<'_>,
+    service: &ServiceName,
+    draft: Option<&Form>,
+    servers: &BTreeMap<RealServerKey, PlannedRealServer>,
+    holders: &BTreeMap<IpAddr, Holding>,
+) -> BTreeMap<NodeName, PlannedService> {
+    let writer = Writer { past, service, draft, servers, holders };
+    let mut nodes: BTreeSet<&NodeName> = past.parts(service).map(|(node, _)| node).collect();
+    nodes.extend(draft.into_iter().flat_map(|draft| draft.vips.values()).flat_map(|place| &place.directors));
+    nodes.extend(servers.values().filter_map(|server| server.node.as_ref()));
+    let there = nodes.into_iter().filter(|node| cluster.nodes.contains_key(*node));
+    there.filter_map(|node| Some((node.clone(), writer.part(node)?))).collect()
+}
+
+struct Writer<'a> {
+    past: &'a Past<'a>,
+    service: &'a ServiceName,
+    draft: Option<&'a Form>,
+    servers: &'a BTreeMap<RealServerKey, PlannedRealServer>,
+    holders: &'a BTreeMap<IpAddr, Holding>,
+}
+
+impl Writer<'_> {
+    fn part(&self, node: &NodeName) -> Option<PlannedService> {
+        let previous = self.past.part(self.service, node);
+        let mut vips = BTreeMap::new();
+        for (vip, place) in self.draft.into_iter().flat_map(|draft| &draft.vips) {
+            let duty = self.duty(node, *vip, place, previous);
+            if self.listed(node, *vip, &duty, previous) {
+                vips.insert(*vip, duty);
+            }
+        }
+        for (vip, duty) in previous.into_iter().flat_map(|part| &part.vips) {
+            if !self.draft.is_some_and(|draft| draft.vips.contains_key(vip)) {
+                let duty = self.departing(node, *vip, duty);
+                if self.listed(node, *vip, &duty, previous) {
+                    vips.insert(*vip, duty);
+                }
+            }
+        }
+        let uid = self.draft.map(|draft| &draft.uid).or_else(|| previous.map(|part| &part.uid))?;
+        let mut part = PlannedService { vips, ..PlannedService::idle(uid) };
+        part.form = self.form(node, &part, previous);
+        let left = part.is_leaving()
+            && previous
+                .is_none_or(|previous| previous.is_leaving() && self.past.acknowledged(self.service, node));
+        if left {
+            return None;
+        }
+        part.requires = requires(&part);
+        part.revision = Revision::after(previous, &part);
+        Some(part)
+    }
+
+    /// The duty of a node for a VIP that is in force.
+    fn duty(
+        &self,
+        node: &NodeName,
+        vip: IpAddr,
+        place: &Place,
+        previous: Option<&PlannedService>,
+    ) -> PlannedVip {
+        let before = previous.and_then(|part| part.vips.get(&vip));
+        let holding = self.holders.get(&vip);
+        let attract = holding.is_some_and(|holding| holding.attractor.as_ref() == Some(node));
+        let arrived = holding.is_some_and(|holding| holding.arrived);
+        let held = before.is_some_and(|duty| duty.attract || duty.withdrawing);
+        let is_director = place.directors.contains(node);
+        // A holder that is no director any more stays ready until the next one has the VIP.
+        let lingers = !is_director && held && (attract || !arrived);
+        let directs = is_director || lingers;
+        let serves = self.serves(node);
+        let done = released(self.past, self.service, node, vip) && (is_director || arrived);
+        PlannedVip {
+            accept: directs || serves,
+            attract,
+            // A standby that is also a real server has no entries: it would send the holder's packets on.
+            forward: directs && (!serves || attract),
+            withdrawing: !attract && held && !done,
+            group: place.group.clone(),
+            pool: place.pool.clone(),
+            interface: place.interface,
+        }
+    }
+
+    /// The duty of a node for a VIP that leaves the service: a director lets go at once, a real server keeps the VIP
+    /// until every director has reported that it sends nothing there any more.
+    fn departing(&self, node: &NodeName, vip: IpAddr, before: &PlannedVip) -> PlannedVip {
+        let held = before.attract || before.withdrawing;
+        let only_serves = self.past.part(self.service, node).is_some_and(|part| part.form.is_none());
+        PlannedVip {
+            accept: before.accept && (only_serves || self.serves(node)) && !self.directors_let_go(vip),
+            attract: false,
+            forward: false,
+            withdrawing: held && !released(self.past, self.service, node, vip),
+            ..before.clone()
+        }
+    }
+
+    /// Whether every director has acknowledged a part that forwards nothing for a VIP.
+    fn directors_let_go(&self, vip: IpAddr) -> bool {
+        self.past.parts(self.service).filter(|(_, part)| part.form.is_some()).all(|(node, part)| {
+            let sends = part.vips.get(&vip).is_some_and(|duty| duty.forward || duty.attract);
+            !sends && self.past.acknowledged(self.service, node)
+        })
+    }
+
+    fn serves(&self, node: &NodeName) -> bool {
+        self.servers.contains_key(&RealServerKey::Node(node.clone()))
+    }
+
+    /// Whether a VIP stands in the part: it has a duty, or its leaving is not acknowledged yet.
+    fn listed(
+        &self,
+        node: &NodeName,
+        vip: IpAddr,
+        duty: &PlannedVip,
+        previous: Option<&PlannedService>,
+    ) -> bool {
+        let Some(before) = previous.and_then(|part| part.vips.get(&vip)) else { return duty.has_duty() };
+        let gone = !before.has_duty() && self.past.acknowledged(self.service, node);
+        duty.has_duty() || duty.withdrawing || !gone
+    }
+
+    /// The form on a node that directs, or that did and has not acknowledged that its entries are gone.
+    fn form(
+        &self,
+        node: &NodeName,
+        part: &PlannedService,
+        previous: Option<&PlannedService>,
+    ) -> Option<ServiceForm> {
+        let directs = |draft: &&Form| {
+            draft.vips.iter().any(|(vip, place)| {
+                place.directors.contains(node)
+                    || part.vips.get(vip).is_some_and(|duty| duty.forward || duty.withdrawing)
+            })
+        };
+        if let Some(draft) = self.draft.filter(directs) {
+            return Some(ServiceForm {
+                ports: draft.ports.clone(),
+                scheduler: draft.scheduler,
+                persistence: draft.persistence,
+                real_servers: self.servers.clone(),
+                adopt: draft.adopt,
+            });
+        }
+        let before = previous?;
+        let form = before.form.as_ref()?;
+        let entries_gone =
+            !before.vips.values().any(|duty| duty.forward) && self.past.acknowledged(self.service, node);
+        let keeps = !entries_gone || part.is_leaving();
+        keeps.then(|| ServiceForm { real_servers: self.servers.clone(), ..form.clone() })
+    }
+}
+
+fn requires(part: &PlannedService) -> BTreeSet<Feature> {
+    let forwards = part.vips.values().any(|duty| duty.forward);
+    let persistent = forwards && part.form.as_ref().is_some_and(|form| form.persistence.is_some());
+    let wanted = [(forwards, "DirectRouting"), (persistent, "Persistence")];
+    wanted.into_iter().filter(|(wanted, _)| *wanted).map(|(_, feature)| feature.into()).collect()
+}

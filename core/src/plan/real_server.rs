@@ -1,0 +1,183 @@
+//! Which hosts the entries of `spec.realServers` mean, and by which address a director reaches each.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use super::accept::{Index, is_host};
+use super::draft::{Place, WantedRealServer};
+use crate::cluster::{AllowedRealServers, RealServerSpec, RealServerTarget, ServiceSpec};
+use crate::names::{NodeName, RealServerKey};
+use crate::network::Family;
+use crate::node_report::Trouble;
+use crate::reason::Reason;
+use crate::verdict::Judgement;
+
+type Resolved = BTreeMap<RealServerKey, WantedRealServer>;
+
+/// The real servers that a manifest wants. What one entry lacks is a judgement and the others go on; a foreign address
+/// that a Node has refuses the manifest, because a node is to be written as one.
+pub(super) fn resolve(
+    index: &Index<'_>,
+    spec: &ServiceSpec,
+    vips: &BTreeMap<IpAddr, Place>,
+) -> Result<(Resolved, Judgement), Trouble> {
+    let mut resolver = Resolver { index, vips, found: BTreeMap::new(), troubles: Vec::new() };
+    // Entries that name a node come first, because they beat selectors.
+    let named = |entry: &RealServerSpec| matches!(entry.target, RealServerTarget::Node(_));
+    let (first, then): (Vec<_>, Vec<_>) = spec.real_servers.iter().partition(|(_, entry)| named(entry));
+    for (name, entry) in first.into_iter().chain(then) {
+        match &entry.target {
+            RealServerTarget::Node(node) => resolver.node(name, entry, node),
+            RealServerTarget::Nodes(_) => resolver.selector(name, entry),
+            RealServerTarget::Foreign(addresses) => resolver.foreign(name, entry, addresses)?,
+        }
+    }
+    let judgement = match resolver.troubles.into_iter().next() {
+        Some(trouble) => Judgement::no(trouble.reason, trouble.message),
+        None => Judgement::yes(Reason::Resolved, "Every reference was found."),
+    };
+    Ok((resolver.found, judgement))
+}
+
+struct Resolver<'a, 'b> {
+    index: &'a Index<'b>,
+    vips: &'a BTreeMap<IpAddr, Place>,
+    found: Resolved,
+    troubles: Vec<Trouble>,
+}
+
+impl Resolver<'_, '_> {
+    fn trouble(&mut self, reason: Reason, message: String) {
+        self.troubles.push(Trouble::new(reason, message));
+    }
+
+    fn node(&mut self, name: &str, entry: &RealServerSpec, node: &NodeName) {
+        if !self.index.cluster.nodes.contains_key(node) {
+            let message = format!("realServers[{name}]: there is no Node {node}.");
+            return self.trouble(Reason::NodeNotFound, message);
+        }
+        if let Some(other) = self.found.get(&RealServerKey::Node(node.clone())) {
+            let message =
+                format!("realServers[{name}]: Node {node} is realServers[{}] already.", other.entry);
+            return self.trouble(Reason::DuplicateRealServer, message);
+        }
+        self.admit(name, entry, node);
+    }
+
+    fn selector(&mut self, name: &str, entry: &RealServerSpec) {
+        let RealServerTarget::Nodes(selector) = &entry.target else { return };
+        let nodes = self.index.cluster.nodes.iter();
+        let matching: Vec<NodeName> =
+            nodes.filter(|(_, node)| selector.matches(&node.labels)).map(|(name, _)| name.clone()).collect();
+        if matching.is_empty() {
+            self.trouble(
+                Reason::NoNodeMatches,
+                format!("realServers[{name}]: the nodeSelector matches no Node."),
+            );
+        }
+        for node in matching {
+            if !self.found.contains_key(&RealServerKey::Node(node.clone())) {
+                self.admit(name, entry, &node);
+            }
+        }
+    }
+
+    fn admit(&mut self, name: &str, entry: &RealServerSpec, node: &NodeName) {
+        if let Some(group) = self.forbidden(|allowed| self.allows_node(allowed, node), true) {
+            let message = format!(
+                "realServers[{name}]: DirectorGroup {group} does not allow Node {node} as a real server."
+            );
+            return self.trouble(Reason::RealServerNotAllowed, message);
+        }
+        let addresses = self.node_addresses(node);
+        let families: BTreeSet<Family> = addresses.iter().map(|address| Family::of(*address)).collect();
+        if let Some(vip) = self.vips.keys().find(|vip| !families.contains(&Family::of(**vip))) {
+            let message = format!(
+                "realServers[{name}]: Node {node} has no {:?} address for {vip}; \
+                 set annotation lvs-operator.io/real-server-addresses on the Node.",
+                Family::of(*vip)
+            );
+            self.trouble(Reason::NoRealServerAddress, message);
+        }
+        let wanted = WantedRealServer { entry: name.to_owned(), addresses, weight: entry.weight };
+        self.found.insert(RealServerKey::Node(node.clone()), wanted);
+    }
+
+    fn foreign(
+        &mut self,
+        name: &str,
+        entry: &RealServerSpec,
+        addresses: &BTreeSet<IpAddr>,
+    ) -> Result<(), Trouble> {
+        for address in addresses {
+            if let Some(node) = self.index.node_addresses.get(address) {
+                let message = format!(
+                    "realServers[{name}]: {address} is an address of Node {node}; use nodeName: {node}."
+                );
+                return Err(Trouble::new(Reason::ForeignAddressIsNode, message));
+            }
+        }
+        let inside = |allowed: &AllowedRealServers| {
+            addresses.iter().all(|address| allowed.cidrs.iter().any(|cidr| cidr.contains(*address)))
+        };
+        if let Some(group) = self.forbidden(inside, false) {
+            let message = format!(
+                "realServers[{name}]: DirectorGroup {group} does not allow these addresses; \
+                 add their network to spec.allowedRealServers.cidrs."
+            );
+            self.trouble(Reason::RealServerNotAllowed, message);
+            return Ok(());
+        }
+        let wanted =
+            WantedRealServer { entry: name.to_owned(), addresses: addresses.clone(), weight: entry.weight };
+        self.found.insert(RealServerKey::Foreign(name.to_owned()), wanted);
+        Ok(())
+    }
+
+    /// The group of a VIP that does not allow a real server; `default` is what a group without a rule says.
+    fn forbidden(&self, allows: impl Fn(&AllowedRealServers) -> bool, default: bool) -> Option<String> {
+        let groups = self.vips.values().filter_map(|place| Some((place, self.index.group(place)?)));
+        let mut refusing =
+            groups.filter(|(_, group)| !group.allowed_real_servers.as_ref().map_or(default, &allows));
+        refusing.next().map(|(place, _)| place.group.to_string())
+    }
+
+    fn allows_node(&self, allowed: &AllowedRealServers, node: &NodeName) -> bool {
+        let labels = self.index.cluster.nodes.get(node).map(|node| &node.labels);
+        let matches =
+            |selector: &crate::selector::Selector| labels.is_some_and(|labels| selector.matches(labels));
+        allowed.node_selector.as_ref().is_none_or(matches)
+    }
+
+    /// RIPs of a node, one per family of the VIPs.
+    fn node_addresses(&self, node: &NodeName) -> BTreeSet<IpAddr> {
+        [Family::IPv4, Family::IPv6]
+            .into_iter()
+            .filter_map(|family| self.node_address(node, family))
+            .collect()
+    }
+
+    /// The annotation's address, else the one that the agent reports on the VIP's network, else the Node's InternalIP.
+    fn node_address(&self, name: &NodeName, family: Family) -> Option<IpAddr> {
+        let (vip, place) = self.vips.iter().find(|(vip, _)| Family::of(**vip) == family)?;
+        let node = self.index.cluster.nodes.get(name)?;
+        let of_family = |address: &&IpAddr| Family::of(**address) == family;
+        if let Some(address) = node.real_server_addresses.iter().find(of_family) {
+            return Some(*address);
+        }
+        let network = self.index.network(*vip, place);
+        let report = self.index.cluster.reports.get(name);
+        let reported =
+            report.into_iter().flat_map(|report| report.node.links.values()).flat_map(|link| &link.addresses);
+        let on_network =
+            |address: IpAddr| address != *vip && network.is_some_and(|network| network.contains(address));
+        let reported = reported
+            .filter(|prefix| !is_host(prefix) && on_network(prefix.address))
+            .map(|prefix| prefix.address);
+        let internal = || {
+            let candidates = || node.internal_ips.iter().filter(of_family);
+            candidates().find(|address| on_network(**address)).or_else(|| candidates().next()).copied()
+        };
+        reported.min().or_else(internal)
+    }
+}

@@ -1,0 +1,148 @@
+//! The status of a DirectorGroup.
+
+use std::net::IpAddr;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Condition, ConditionKind, Reports, Stamp, join};
+use crate::names::NodeName;
+use crate::reason::Reason;
+use crate::time::Time;
+use crate::verdict::{DirectorVerdict, GroupVerdict, Judgement};
+
+/// What a user reads of a group.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct GroupStatus {
+    /// The generation that was judged.
+    pub observed_generation: i64,
+    /// `Accepted`, `ResolvedRefs`, `Programmed` (node-wide settings are in force) and `Ready` (a director is at work).
+    pub conditions: Vec<Condition>,
+    /// The directors.
+    pub directors: Vec<DirectorRow>,
+    /// VIPs of deleted services that have not left every node.
+    pub leaving: Vec<LeavingRow>,
+}
+
+/// A director in a status.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DirectorRow {
+    /// Its node.
+    pub node_name: NodeName,
+    /// Whether it can be counted on.
+    pub state: DirectorState,
+    /// The VIPs that it holds, or is to hold.
+    #[schemars(schema_with = "crate::ipvs::address_list_schema")]
+    pub vips: Vec<IpAddr>,
+}
+
+/// Whether a director can be counted on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum DirectorState {
+    /// Its node is ready and its agent has reported.
+    Ready,
+    /// Its agent has never reported.
+    Silent,
+    /// Its node is not ready.
+    NotReady,
+}
+
+/// A VIP of a deleted service that has not left every node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LeavingRow {
+    /// The namespace of the service.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// The VIP.
+    #[schemars(schema_with = "crate::names::address_schema")]
+    pub vip: IpAddr,
+    /// Since when it leaves.
+    pub since: Time,
+    /// The nodes that have not acknowledged.
+    pub waiting_for: Vec<NodeName>,
+}
+
+/// The status of a group.
+#[must_use]
+pub fn group(
+    verdict: &GroupVerdict,
+    reports: &Reports,
+    previous: Option<&GroupStatus>,
+    now: Time,
+) -> GroupStatus {
+    let generation = verdict.generation;
+    let stamp = Stamp { generation, previous: previous.map_or(&[], |status| &status.conditions), now };
+    let directors: Vec<DirectorRow> =
+        verdict.directors.iter().map(|(node, director)| director_row(node, director, reports)).collect();
+    let conditions = vec![
+        stamp.judged(ConditionKind::Accepted, verdict.accepted.clone()),
+        stamp.judged(ConditionKind::ResolvedRefs, verdict.resolved.clone()),
+        stamp.judged(ConditionKind::Programmed, programmed(verdict)),
+        stamp.judged(ConditionKind::Ready, ready(verdict, &directors)),
+    ];
+    GroupStatus {
+        observed_generation: generation,
+        conditions,
+        directors,
+        leaving: leaving(verdict, previous, now),
+    }
+}
+
+fn director_row(node: &NodeName, director: &DirectorVerdict, reports: &Reports) -> DirectorRow {
+    let state = match (director.alive, reports.contains_key(node)) {
+        (false, _) => DirectorState::NotReady,
+        (true, false) => DirectorState::Silent,
+        (true, true) => DirectorState::Ready,
+    };
+    DirectorRow { node_name: node.clone(), state, vips: director.vips.iter().copied().collect() }
+}
+
+fn programmed(verdict: &GroupVerdict) -> Judgement {
+    match verdict.setting_conflicts.iter().next() {
+        Some((node, other)) => Judgement::no(
+            Reason::NodeSettingConflict,
+            format!(
+                "{node}: DirectorGroup {other} is older and has other timeouts, which count for the whole node."
+            ),
+        ),
+        None => Judgement::yes(Reason::Programmed, "The group's node-wide settings are in force."),
+    }
+}
+
+fn ready(verdict: &GroupVerdict, directors: &[DirectorRow]) -> Judgement {
+    let in_state = |state| directors.iter().filter(move |row| row.state == state).map(|row| &row.node_name);
+    if in_state(DirectorState::Ready).next().is_some() {
+        return Judgement::yes(Reason::Ready, "A director is at work.");
+    }
+    if directors.is_empty() {
+        return Judgement::no(verdict.resolved.reason, "The group has no director.");
+    }
+    let message = format!(
+        "No director is at work; not ready: {}; without a report: {}.",
+        join(in_state(DirectorState::NotReady)),
+        join(in_state(DirectorState::Silent))
+    );
+    Judgement::no(Reason::NodeUnreachable, message)
+}
+
+fn leaving(verdict: &GroupVerdict, previous: Option<&GroupStatus>, now: Time) -> Vec<LeavingRow> {
+    let rows = verdict.leaving.iter().map(|departure| {
+        let (namespace, name) = (&departure.service.namespace, &departure.service.name);
+        let before = previous
+            .into_iter()
+            .flat_map(|status| &status.leaving)
+            .find(|row| row.namespace == *namespace && row.name == *name && row.vip == departure.vip);
+        LeavingRow {
+            namespace: namespace.clone(),
+            name: name.clone(),
+            vip: departure.vip,
+            since: before.map_or(now, |row| row.since),
+            waiting_for: departure.waiting_for.iter().cloned().collect(),
+        }
+    });
+    rows.collect()
+}
