@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 use super::{AddressAttributes, AddressKey, ArpSettings};
+use crate::custody::Item;
 use crate::ipvs::{DestinationKey, DestinationSettings, Timeouts, VirtualServerKey, VirtualServerSettings};
 use crate::names::LinkName;
 
@@ -38,6 +39,24 @@ pub enum Op {
 }
 
 impl Op {
+    /// The thing in the kernel that the operation changes.
+    #[must_use]
+    pub fn item(&self) -> Item {
+        match self {
+            Self::SetArp(link, _) => Item::Arp(*link),
+            Self::AddAddress(key, _) | Self::SetAddress(key, _) | Self::RemoveAddress(key) => {
+                Item::Address(*key)
+            }
+            Self::AddVirtualServer(key, _)
+            | Self::SetVirtualServer(key, _)
+            | Self::RemoveVirtualServer(key) => Item::VirtualServer(*key),
+            Self::AddDestination(key, destination, _)
+            | Self::SetDestination(key, destination, _)
+            | Self::RemoveDestination(key, destination) => Item::Destination(*key, *destination),
+            Self::SetTimeouts(_) => Item::Timeouts,
+        }
+    }
+
     /// The VIP that the operation is about, where it is about one.
     #[must_use]
     pub fn vip(&self) -> Option<IpAddr> {
