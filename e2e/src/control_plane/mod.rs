@@ -71,6 +71,17 @@ pub struct Settings {
     pub launcher: Vec<OsString>,
 }
 
+impl Settings {
+    /// For a server in a network namespace of the tests, by the path of its file (`/proc/PID/ns/net`), at an
+    /// address that the namespace has. Clients of it must be in that namespace, or reach it through its links.
+    #[must_use]
+    pub fn in_network(namespace: &Path, address: IpAddr) -> Self {
+        let mut enter = OsString::from("--net=");
+        enter.push(namespace);
+        Self { address, launcher: vec!["nsenter".into(), enter], ..Self::default() }
+    }
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Self { address: Ipv4Addr::LOCALHOST.into(), bind: None, port: None, launcher: Vec::new() }
