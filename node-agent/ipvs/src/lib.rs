@@ -17,6 +17,28 @@
 //! [`Request`] and [`Reply`] are also payloads of [`netlink_packet_generic::GenlMessage`], as those of the other
 //! rust-netlink family crates. That path allocates; [`Request::encode`] and [`Reply::parse`] do not.
 //!
+//! ```
+//! use netlink_packet_ipvs::{Content, Messages, Reply, ReplyBody, Request, RequestHeader};
+//!
+//! let mut buffer = Vec::new();
+//! Request::GetConfig.encode(RequestHeader { family_id: 28, sequence: 1, acknowledge: false }, &mut buffer);
+//! assert_eq!(buffer.len(), 20); // to be sent
+//!
+//! # let received: &[u8] = &[
+//! #     0x2c, 0, 0, 0, 28, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 12, 1, 0, 0,
+//! #     8, 0, 4, 0, 0x84, 3, 0, 0, 8, 0, 5, 0, 120, 0, 0, 0, 8, 0, 6, 0, 44, 1, 0, 0,
+//! # ];
+//! for message in Messages::new(received) {
+//!     let message = message?;
+//!     if let Content::Family(payload) = message.content()?
+//!         && let ReplyBody::Config(timeouts) = Reply::parse(payload, None)?.body
+//!     {
+//!         assert_eq!((message.header.sequence, timeouts.tcp), (1, Some(900)));
+//!     }
+//! }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! # Invariants
 //!
 //! * No input makes this crate panic.

@@ -81,20 +81,30 @@ impl<'a> Writer<'a> {
     }
 
     pub(crate) fn u8(&mut self, kind: u16, value: u8) {
-        self.bytes(kind, &[value]);
+        self.word(kind, 1, [value, 0, 0, 0]);
     }
 
     pub(crate) fn u16(&mut self, kind: u16, value: u16) {
-        self.bytes(kind, &value.to_ne_bytes());
+        let [first, second] = value.to_ne_bytes();
+        self.word(kind, 2, [first, second, 0, 0]);
     }
 
     /// A port, which is in network byte order.
     pub(crate) fn port(&mut self, kind: u16, value: u16) {
-        self.bytes(kind, &value.to_be_bytes());
+        let [first, second] = value.to_be_bytes();
+        self.word(kind, 2, [first, second, 0, 0]);
     }
 
     pub(crate) fn u32(&mut self, kind: u16, value: u32) {
-        self.bytes(kind, &value.to_ne_bytes());
+        self.word(kind, 4, value.to_ne_bytes());
+    }
+
+    /// A value of up to four bytes with its padding: header and all in one copy, as most attributes are of this kind.
+    fn word(&mut self, kind: u16, value_length: u8, value: [u8; 4]) {
+        let [length, kind] = [u16::from(value_length) + 4, kind].map(u16::to_ne_bytes);
+        let [first, second, third, fourth] = value;
+        self.buffer
+            .extend_from_slice(&[length[0], length[1], kind[0], kind[1], first, second, third, fourth]);
     }
 
     /// A 64-bit number, preceded by an empty attribute `pad` where the padding asks for one.

@@ -51,6 +51,15 @@ fn destination_of_another_family_than_its_service() {
 }
 
 #[test]
+fn flags_are_sets() {
+    let both = ServiceFlags::SCHEDULER_1 | ServiceFlags::SCHEDULER_2;
+    assert_eq!(both, ServiceFlags(0x18));
+    assert!(both.contains(ServiceFlags::SCHEDULER_1) && ServiceFlags::ALL.contains(both));
+    assert!(!ServiceFlags::SCHEDULER_1.contains(both));
+    assert_eq!(both.without(ServiceFlags::SCHEDULER_1 | ServiceFlags::HASHED), ServiceFlags::SCHEDULER_2);
+}
+
+#[test]
 fn flags_are_changed_by_mask() {
     let service = Service {
         identity: http(),
