@@ -1,0 +1,5 @@
+//! The planner in conversation with simulated nodes.
+
+mod conversation;
+mod judgement;
+mod world;
