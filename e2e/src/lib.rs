@@ -1,1 +1,9 @@
 //! Scenarios on a real IPVS kernel and a real API server.
+//!
+//! [`lab`] boots a kernel that has IPVS and makes hosts in it; [`scenarios`] are what is tried there, each a plain
+//! function by name.
+
+pub mod control_plane;
+pub mod lab;
+pub mod record;
+pub mod scenarios;

@@ -1,0 +1,79 @@
+//! Runs scenarios in the lab, and is the first process of the guests that it boots.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use clap::{Parser, Subcommand};
+use lvs_e2e::lab::request::REQUEST_VARIABLE;
+use lvs_e2e::lab::{Launch, guest, own_kernel};
+use lvs_e2e::scenarios;
+
+/// A real IPVS kernel with hosts in it, for tests and for the demo.
+#[derive(Parser)]
+#[command(name = "lvs-lab")]
+struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// List the scenarios and the rows that they count for.
+    List,
+    /// Run scenarios by name and print what they return.
+    Run {
+        /// Names of scenarios, as `list` shows them.
+        #[arg(required = true)]
+        scenarios: Vec<String>,
+        /// Arguments of the scenario, as JSON.
+        #[arg(long, default_value = "null", value_parser = |text: &str| serde_json::from_str::<serde_json::Value>(text))]
+        arguments: serde_json::Value,
+        /// Seconds that one scenario may take, boot included.
+        #[arg(long, default_value_t = 120)]
+        timeout: u64,
+    },
+    /// Show the whole way from two manifests to packets, step by step.
+    Demo,
+    #[command(name = own_kernel::ENTER, hide = true)]
+    EnterNamespaces,
+}
+
+fn main() -> ExitCode {
+    let ended = if std::process::id() == 1
+        && let Some(request) = std::env::var_os(REQUEST_VARIABLE)
+    {
+        guest::main(&PathBuf::from(request)).map(|()| ExitCode::SUCCESS)
+    } else {
+        on_the_machine(Arguments::parse().verb)
+    };
+    ended.unwrap_or_else(|error| {
+        eprintln!("lvs-lab: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+fn on_the_machine(verb: Verb) -> Result<ExitCode> {
+    let program = std::env::current_exe().context("find this program")?;
+    match verb {
+        Verb::List => {
+            for scenario in scenarios::all() {
+                println!("{:24} {}", scenario.name, scenario.rows.join(", "));
+            }
+        }
+        Verb::Run { scenarios, arguments, timeout } => {
+            for name in scenarios {
+                let launch = Launch::new(&program, &name)?.arguments(arguments.clone()).show();
+                let report = launch.timeout(Duration::from_secs(timeout)).run()?;
+                println!("{name}: {} cases in {:.1} s", report.cases.len(), report.took.as_secs_f64());
+                println!("{}", serde_json::to_string_pretty(&report.value)?);
+            }
+        }
+        Verb::Demo => {
+            Launch::new(&program, "demo")?.show().run()?;
+        }
+        Verb::EnterNamespaces => return own_kernel::enter(),
+    }
+    Ok(ExitCode::SUCCESS)
+}

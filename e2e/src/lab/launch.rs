@@ -1,0 +1,247 @@
+//! On the machine that tests: starting a scenario and waiting for its verdict.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, anyhow, bail};
+use nix::sched::sched_setaffinity;
+use nix::sys::prctl;
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::{Pid, setsid};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::cpu::Cpu;
+use super::request::{Kernel, Request, Verdict};
+use super::{Outside, own_kernel, uml};
+use crate::record::{self, Record};
+use crate::scenarios;
+
+/// One run of a scenario, to be started by [`Launch::run`].
+#[derive(Debug)]
+pub struct Launch<'a> {
+    program: PathBuf,
+    request: Request,
+    timeout: Duration,
+    outside: Option<&'a Outside>,
+}
+
+/// A run whose scenario held.
+#[derive(Debug)]
+pub struct Report {
+    /// What the scenario returned.
+    pub value: Value,
+    /// The cases that held, in order.
+    pub cases: Vec<String>,
+    /// How long the run took, boot included.
+    pub took: Duration,
+}
+
+impl<'a> Launch<'a> {
+    /// A run of `scenario`. `program` is the built `lvs-lab`; the programs beside it are what the hosts can run.
+    ///
+    /// Fails where `LAB` or `LVS_SEED` is set to something that it cannot be, or the folder of `program` cannot be read.
+    pub fn new(program: &Path, scenario: &str) -> Result<Self> {
+        let program = program.canonicalize().with_context(|| format!("find {}", program.display()))?;
+        let request = Request {
+            scenario: scenario.to_owned(),
+            arguments: Value::Null,
+            binaries: programs_beside(&program)?,
+            seed: record::seed()?,
+            kernel: Kernel::from_environment()?,
+            outside: false,
+            directory: PathBuf::new(),
+            show: false,
+        };
+        Ok(Self { program, request, timeout: Duration::from_secs(120), outside: None })
+    }
+
+    /// Free arguments of the scenario.
+    #[must_use]
+    pub fn arguments(mut self, arguments: Value) -> Self {
+        self.request.arguments = arguments;
+        self
+    }
+
+    /// How long the run may take, boot included; 120 s unless said.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// Starts the guest where its link `vec0` reaches `outside`.
+    #[must_use]
+    pub fn outside(mut self, outside: &'a Outside) -> Self {
+        self.request.outside = true;
+        self.outside = Some(outside);
+        self
+    }
+
+    /// Prints what the scenario shows while it runs.
+    #[must_use]
+    pub fn show(mut self) -> Self {
+        self.request.show = true;
+        self
+    }
+
+    /// Runs the scenario, waits for its end, and counts its cases for the table of `make test`.
+    ///
+    /// Fails where the guest cannot be started, where it ends without a verdict or not in time, and where the scenario
+    /// failed. The error holds the console and the end of each log; the folder of the run is then kept and named.
+    pub fn run(mut self) -> Result<Report> {
+        let rows = scenarios::find(&self.request.scenario)?.rows;
+        let folder =
+            tempfile::Builder::new().prefix("lvs-lab-").tempdir().context("make the folder of the run")?;
+        folder.path().clone_into(&mut self.request.directory);
+        let started = Instant::now();
+        let verdict = self.boot_and_wait(folder.path()).and_then(|()| read_verdict(folder.path()));
+        let took = started.elapsed();
+        let cases = verdict.as_ref().map_or_else(|_| Vec::new(), |verdict| verdict.cases.clone());
+        let result = verdict.and_then(|verdict| verdict.result.map_err(|message| anyhow!(message)));
+        let name = format!("scenario {}", self.request.scenario);
+        let (seed, seconds, passed) = (self.request.seed, took.as_secs_f64(), result.is_ok());
+        Record {
+            name,
+            rows: rows.iter().map(ToString::to_string).collect(),
+            cases: cases.len(),
+            seconds,
+            seed,
+            passed,
+        }
+        .write()?;
+        match result {
+            Ok(value) => Ok(Report { value, cases, took }),
+            Err(error) => Err(with_logs(&error, &self.request.scenario, folder)),
+        }
+    }
+
+    fn boot_and_wait(&self, folder: &Path) -> Result<()> {
+        std::fs::create_dir(folder.join("logs"))?;
+        std::fs::write(folder.join("show"), "")?;
+        std::fs::write(folder.join("request.json"), serde_json::to_vec(&self.request)?)?;
+        let mut command = match self.request.kernel {
+            Kernel::UserModeLinux => uml::command(&self.program, &self.request)?,
+            Kernel::Own => own_kernel::command(&self.program, &self.request),
+        };
+        let console = File::create(folder.join("console.log"))?;
+        command.stdin(Stdio::null()).stdout(console.try_clone()?).stderr(console);
+        let cpu = Cpu::claim()?;
+        // The guest is started and awaited by one thread: it ends with the thread that started it.
+        let boot = || start(command, &cpu).and_then(|guest| self.wait(guest, folder));
+        match self.outside {
+            Some(outside) => outside.namespace().inside(boot)?,
+            None => boot(),
+        }
+    }
+
+    fn wait(&self, mut guest: Guest, folder: &Path) -> Result<()> {
+        let end = Instant::now() + self.timeout;
+        let mut shown = 0;
+        loop {
+            let ended = guest.child.try_wait().context("wait for the guest")?;
+            if self.request.show {
+                shown += print_from(&folder.join("show"), shown)?;
+            }
+            if ended.is_some() {
+                return Ok(());
+            }
+            if Instant::now() > end {
+                bail!("no verdict after {} s: the guest was ended", self.timeout.as_secs());
+            }
+            sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+/// A started guest; it and its process group end with this value.
+struct Guest {
+    child: Child,
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        // The kernel's user processes are in the group of the kernel and outlive it where it is killed alone.
+        let _ = killpg(Pid::from_raw(self.child.id().cast_signed()), Signal::SIGKILL);
+        let _ = self.child.wait();
+    }
+}
+
+fn start(mut command: Command, cpu: &Cpu) -> Result<Guest> {
+    let set = cpu.set()?;
+    // SAFETY: between fork and exec only plain system calls are made, none of which allocates or takes a lock.
+    #[allow(
+        unsafe_code,
+        reason = "std has no safe way to make a session or to bind a child's life to its parent's"
+    )]
+    unsafe {
+        command.pre_exec(move || {
+            setsid()?;
+            prctl::set_pdeathsig(Signal::SIGKILL)?;
+            sched_setaffinity(Pid::from_raw(0), &set)?;
+            Ok(())
+        });
+    }
+    let program = command.get_program().to_owned();
+    let child = command.spawn().with_context(|| format!("start {}", program.display()))?;
+    Ok(Guest { child })
+}
+
+fn read_verdict(folder: &Path) -> Result<Verdict> {
+    let text = std::fs::read(folder.join("verdict.json"))
+        .map_err(|_| anyhow!("the guest ended without a verdict"))?;
+    serde_json::from_slice(&text).context("the verdict is cut short")
+}
+
+/// Prints what `path` holds from byte `from` on, and says how many bytes that were.
+fn print_from(path: &Path, from: u64) -> Result<u64> {
+    let mut file = File::open(path)?;
+    file.seek(SeekFrom::Start(from))?;
+    let mut text = Vec::new();
+    file.read_to_end(&mut text)?;
+    let mut out = std::io::stdout().lock();
+    out.write_all(&text)?;
+    out.flush()?;
+    Ok(u64::try_from(text.len())?)
+}
+
+/// The programs in the folder of `program`, by name.
+fn programs_beside(program: &Path) -> Result<BTreeMap<String, PathBuf>> {
+    let folder = program.parent().context("a program lies in a folder")?;
+    let mut found = BTreeMap::new();
+    for name in ["lvs-lab", "lvs-operator", "lvs-node-agent"] {
+        let path = folder.join(name);
+        if path.exists() {
+            found.insert(name.to_owned(), path);
+        }
+    }
+    Ok(found)
+}
+
+/// The error with everything that helps to understand it; the folder stays.
+fn with_logs(error: &anyhow::Error, scenario: &str, folder: TempDir) -> anyhow::Error {
+    let folder = folder.keep();
+    let mut text =
+        format!("scenario {scenario}: {error:#}\n--- console\n{}", tail(&folder.join("console.log"), 60));
+    let logs = std::fs::read_dir(folder.join("logs")).into_iter().flatten().flatten();
+    let mut logs: Vec<PathBuf> = logs.map(|entry| entry.path()).collect();
+    logs.sort();
+    for log in logs {
+        let name = log.file_name().unwrap_or_default().display();
+        text += &format!("\n--- {name}\n{}", tail(&log, 40));
+    }
+    anyhow!("{text}\n--- all of it is kept in {}", folder.display())
+}
+
+fn tail(path: &Path, lines: usize) -> String {
+    let text = std::fs::read(path).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let all: Vec<&str> = text.lines().collect();
+    all[all.len().saturating_sub(lines)..].join("\n")
+}

@@ -1,0 +1,43 @@
+//! A guest on the machine's own kernel (`LAB=host`): fresh namespaces instead of a kernel of its own.
+//!
+//! Two steps, because a PID namespace holds only the children of the process that makes it: [`command`] starts this
+//! program once, [`enter`] makes the namespaces there and starts it again as their first process. When that one ends,
+//! the kernel ends all others in the namespace.
+
+use std::path::Path;
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context as _, Result};
+use nix::sched::{CloneFlags, unshare};
+use nix::sys::prctl;
+use nix::sys::signal::Signal;
+
+use super::request::{REQUEST_VARIABLE, Request};
+
+/// Verb of the program that leads to [`enter`].
+pub const ENTER: &str = "enter-namespaces";
+
+/// The command that starts a guest in fresh namespaces.
+#[must_use]
+pub fn command(program: &Path, request: &Request) -> Command {
+    let mut command = Command::new(program);
+    command.arg(ENTER).env(REQUEST_VARIABLE, request.directory.join("request.json"));
+    command
+}
+
+/// Makes the namespaces and runs the guest in them, as its parent.
+///
+/// Fails without the right to make namespaces, or where the guest cannot be started.
+pub fn enter() -> Result<ExitCode> {
+    let fresh = CloneFlags::CLONE_NEWNET
+        | CloneFlags::CLONE_NEWNS
+        | CloneFlags::CLONE_NEWUTS
+        | CloneFlags::CLONE_NEWIPC
+        | CloneFlags::CLONE_NEWPID;
+    unshare(fresh).context("make namespaces (this needs root)")?;
+    // With this process ends the guest, and with the guest everything in its PID namespace.
+    prctl::set_pdeathsig(Signal::SIGKILL).context("ask to end with the parent")?;
+    let program = std::env::current_exe().context("find this program")?;
+    let status = Command::new(program).status().context("start the guest")?;
+    Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
