@@ -2,7 +2,8 @@
 //!
 //! Written down before it is done. Whatever is not in here is somebody else's and is never changed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
@@ -35,6 +36,18 @@ pub enum Item {
     Timeouts,
 }
 
+impl Item {
+    /// The VIP that the item belongs to, where it belongs to one.
+    #[must_use]
+    pub fn vip(&self) -> Option<IpAddr> {
+        match self {
+            Self::VirtualServer(key) | Self::Destination(key, _) => key.vip(),
+            Self::Address(key) => Some(key.address),
+            Self::Arp(_) | Self::Timeouts => None,
+        }
+    }
+}
+
 /// What an item was before it became ours, and for settings also what we made of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -49,6 +62,9 @@ pub enum Claim {
         prior: ArpSettings,
         /// What we set.
         ours: ArpSettings,
+        /// What we had set before that. It counts as ours too, because the change may never have been made.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        earlier: Option<ArpSettings>,
     },
     /// Timeouts; at the end `prior` comes back where `ours` is still in place.
     Timeouts {
@@ -56,6 +72,9 @@ pub enum Claim {
         prior: Timeouts,
         /// What we set.
         ours: Timeouts,
+        /// What we had set before that; see [`Claim::Arp`].
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        earlier: Option<Timeouts>,
     },
 }
 
@@ -96,6 +115,23 @@ impl Custody {
     #[must_use]
     pub fn is_clean(&self) -> bool {
         self.claims.is_empty()
+    }
+
+    /// Our addresses.
+    #[must_use]
+    pub fn addresses(&self) -> BTreeSet<AddressKey> {
+        let address = |item: &Item| if let Item::Address(key) = item { Some(*key) } else { None };
+        self.claims.keys().filter_map(address).collect()
+    }
+
+    /// Our destinations in one virtual service, be that ours or not.
+    pub(crate) fn destinations(&self, server: VirtualServerKey) -> impl Iterator<Item = DestinationKey> {
+        let item = |key| Item::Destination(server, key);
+        let range = item(DestinationKey::FIRST)..=item(DestinationKey::LAST);
+        self.claims.range(range).filter_map(|(item, _)| match item {
+            Item::Destination(_, key) => Some(*key),
+            _ => None,
+        })
     }
 
     /// Follows one line of the journal.

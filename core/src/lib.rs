@@ -16,8 +16,10 @@
 //! client and no netlink here; time is an argument. Everything is total: what can be wrong with an input was
 //! found when it was parsed, and is a value (a verdict, a hold, a refusal) from then on.
 
+pub mod announce;
 pub mod cluster;
 pub mod custody;
+pub mod diff;
 pub mod epoch;
 pub mod inline;
 pub mod ipvs;
@@ -29,6 +31,8 @@ pub mod node_plan;
 pub mod node_report;
 pub mod plan;
 pub mod reason;
+pub mod render;
+pub mod report;
 pub mod selector;
 pub mod status;
 pub mod time;

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::kernel::ArpSettings;
+use crate::kernel::{AddressKey, ArpSettings};
 use crate::names::{BootId, Feature, LinkName, NodeName, SchedulerName};
 use crate::network::{MacAddress, Prefix};
 use crate::time::Monotonic;
@@ -42,6 +42,8 @@ pub struct Local {
     pub paths: BTreeMap<IpAddr, Path>,
     /// Probes of VIPs since the agent started, the last of each.
     pub probes: BTreeMap<IpAddr, Probe>,
+    /// The addresses that custody holds: they are ours, and so never taken for the node's own.
+    pub ours: BTreeSet<AddressKey>,
     /// Who decides that this node holds a VIP.
     pub claim: HoldingClaim,
 }
@@ -98,7 +100,12 @@ pub enum ProbeOutcome {
         /// Who answered.
         mac: MacAddress,
     },
-    /// It could not be made; the error, and what to do.
+    /// It could not be made, because the agent may not send raw frames (`CAP_NET_RAW`).
+    NotPermitted {
+        /// What the kernel said.
+        message: String,
+    },
+    /// It could not be made for another reason; the error, and what to do.
     Failed {
         /// What went wrong.
         message: String,

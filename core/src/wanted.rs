@@ -15,6 +15,8 @@ use crate::node_report::Trouble;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Wanted {
+    /// The loopback link, where VIPs are bound; `None` where the node shows none: then `lo` is meant.
+    pub loopback: Option<LinkName>,
     /// Virtual services with their destinations.
     pub virtual_servers: BTreeMap<VirtualServerKey, VirtualServer>,
     /// VIPs on `lo` and on uplinks.
@@ -27,8 +29,11 @@ pub struct Wanted {
     pub timeouts: Option<Timeouts>,
     /// Nothing of ours is removed and nothing restored: the plan is incomplete.
     pub keep_everything: bool,
-    /// Items that stay exactly as they are, there or not: a probe is under way, or the agent lacks a feature.
+    /// Items that stay exactly as they are, there or not: a probe is under way, or the kernel lacks a scheduler. Of a
+    /// virtual service that is also wanted only the settings stay; where it exists its destinations follow.
     pub keep: BTreeSet<Item>,
+    /// VIPs of which nothing is removed or changed but what is wanted: the agent lacks a feature that a service needs.
+    pub keep_vips: BTreeSet<IpAddr>,
     /// Virtual services that are taken over although they are not ours and differ.
     pub adopt: BTreeSet<VirtualServerKey>,
     /// VIPs to be probed now, each on its uplink.
@@ -49,7 +54,7 @@ pub enum Scope {
     /// Everything.
     #[default]
     Everything,
-    /// Only what belongs to these VIPs; node-wide settings and marks are left out.
+    /// Only what belongs to these VIPs. Node-wide settings are left out, except that ARP is hidden where it must be.
     Vips(BTreeSet<IpAddr>),
 }
 

@@ -1,6 +1,7 @@
 //! What a kernel does with an operation, its refusals included.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
@@ -34,6 +35,25 @@ pub enum Refusal {
     NotPermitted,
     /// Anything else; the errno.
     Other(i32),
+}
+
+/// The error in the words of errno(3).
+impl fmt::Display for Refusal {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Exists => "it is there already (EEXIST)",
+            Self::NoVirtualServer => "there is no such virtual server (ESRCH)",
+            Self::NoDestination => "there is no such real server in it (ENOENT)",
+            Self::NoScheduler => "there is no such scheduler (ENOENT)",
+            Self::NoAddress => "there is no such address (EADDRNOTAVAIL)",
+            Self::NoLink => "there is no such link (ENODEV)",
+            Self::InvalidAddress => "a real server cannot have such an address (EINVAL)",
+            Self::OutOfRange => "a weight or threshold is out of range (ERANGE)",
+            Self::NoIpvs => "there is no IPVS (ENOENT)",
+            Self::NotPermitted => "operation not permitted (EPERM)",
+            Self::Other(errno) => return write!(formatter, "error {errno} of errno(3)"),
+        })
+    }
 }
 
 impl Kernel {

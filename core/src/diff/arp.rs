@@ -1,0 +1,84 @@
+//! The difference in ARP settings.
+
+use super::Draft;
+use crate::custody::{Claim, Item};
+use crate::kernel::{ArpSettings, Op};
+use crate::names::LinkName;
+use crate::wanted::PhaseName;
+
+impl Draft<'_> {
+    /// Hides ARP where it is to be hidden and is not.
+    pub(super) fn hide(&mut self) {
+        let wanted = self.wanted;
+        for link in &wanted.hide {
+            let Some(present) = self.have.arp.get(link).copied() else { continue };
+            let new = self.hidden(*link, present);
+            if new != present {
+                self.claim_arp(*link, present, new);
+                self.op(PhaseName::Hide, Op::SetArp(*link, new));
+            }
+        }
+    }
+
+    /// The settings with which a link hides; the present ones where they do.
+    fn hidden(&self, link: LinkName, present: ArpSettings) -> ArpSettings {
+        let effective = present.effective(self.have.arp_all);
+        let answers = effective.ignore == 1 || !self.wanted.answer.contains(&link);
+        if effective.hides() && answers {
+            return present;
+        }
+        let ignores = matches!(effective.ignore, 1 | 2 | 8) && answers;
+        ArpSettings { ignore: if ignores { present.ignore } else { 1 }, announce: present.announce.max(2) }
+    }
+
+    fn claim_arp(&mut self, link: LinkName, present: ArpSettings, new: ArpSettings) {
+        let item = Item::Arp(link);
+        let claim = match self.owned.claims.get(&item) {
+            Some(Claim::Arp { ours, .. }) if *ours == new => return,
+            Some(Claim::Arp { prior, ours, earlier }) => {
+                // A change that was written down may never have been made: what is there of ours is what counts.
+                let place = |present: u32, ours: u32, earlier: Option<u32>| {
+                    if earlier == Some(present) { present } else { ours }
+                };
+                let standing = ArpSettings {
+                    ignore: place(present.ignore, ours.ignore, earlier.map(|earlier| earlier.ignore)),
+                    announce: place(present.announce, ours.announce, earlier.map(|earlier| earlier.announce)),
+                };
+                Claim::Arp { prior: *prior, ours: new, earlier: Some(standing) }
+            }
+            _ => Claim::Arp { prior: present, ours: new, earlier: None },
+        };
+        self.retake(PhaseName::Hide, item, claim);
+    }
+
+    /// Gives back the settings of links once no IPv4 VIP of ours is on `lo` any more. Until then a link that needs no
+    /// hiding keeps it, in case it speaks ARP again.
+    pub(super) fn show(&mut self) {
+        if self.bound || self.wanted.keep_everything {
+            return;
+        }
+        let owned = self.owned;
+        for (item, claim) in &owned.claims {
+            let (Item::Arp(link), Claim::Arp { prior, ours, earlier }) = (item, claim) else { continue };
+            if self.stays(item) || self.wanted.hide.contains(link) {
+                continue;
+            }
+            if let Some(present) = self.have.arp.get(link) {
+                let earlier = earlier.unwrap_or(*ours);
+                let back = ArpSettings {
+                    ignore: given_back(present.ignore, prior.ignore, [ours.ignore, earlier.ignore]),
+                    announce: given_back(present.announce, prior.announce, [ours.announce, earlier.announce]),
+                };
+                if back != *present {
+                    self.op(PhaseName::Show, Op::SetArp(*link, back));
+                }
+            }
+            self.release(PhaseName::Show, *item);
+        }
+    }
+}
+
+/// The prior value where the present one is ours, else the present one: somebody else has set it since.
+pub(super) fn given_back(present: u32, prior: u32, ours: [u32; 2]) -> u32 {
+    if ours.contains(&present) { prior } else { present }
+}

@@ -1,0 +1,241 @@
+//! Doing the phases of a diff: what goes ahead after a failure, and which records are written.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use crate::custody::{Custody, Item, Record};
+use crate::ipvs::VirtualServerKey;
+use crate::kernel::{AddressKey, Kernel, Op, Refusal};
+use crate::wanted::{Failure, Phase, PhaseName, Wanted};
+
+/// One run over the phases of a diff.
+///
+/// A failure blocks later operations of the same VIP or virtual server that would not be safe without it, and no others
+/// (a link that cannot be hidden concerns every IPv4 VIP):
+///
+/// | failed | blocked |
+/// |---|---|
+/// | hiding ARP on a link | IPv4 VIPs' coming to `lo` or to an uplink |
+/// | a VIP's coming to `lo` | its coming to the uplink |
+/// | a VIP's leaving the uplink or `lo` | its leaving `lo`, and its virtual servers' and their destinations' removal |
+/// | an IPv4 VIP's leaving | showing ARP |
+/// | adding a virtual server | adding its destinations |
+/// | adding every virtual server of a VIP, where no other stays | its coming to the uplink; where it is there already, the removal of those that it had |
+///
+/// For each phase, [`admits`](Self::admits) tells which operations go ahead and [`before`](Self::before) what has to be
+/// on disk first; [`left_out`](Self::left_out) and [`tried`](Self::tried) take note of what became of each operation;
+/// [`after`](Self::after) tells what is written behind them.
+#[derive(Debug)]
+pub struct Run {
+    /// VIPs with a virtual server that is there, serves as ours, and stays.
+    standing: BTreeSet<IpAddr>,
+    /// The places on uplinks where VIPs that lose virtual servers are.
+    held: BTreeMap<IpAddr, BTreeSet<AddressKey>>,
+    /// What custody said before the run of items that get a record in it.
+    earlier: BTreeMap<Item, Record>,
+    /// Whether a link could not be hidden.
+    exposed: bool,
+    /// Whether an IPv4 VIP could not leave.
+    left_behind: bool,
+    not_come: BTreeSet<IpAddr>,
+    not_left: BTreeSet<IpAddr>,
+    not_added: BTreeSet<VirtualServerKey>,
+    /// What became of the operations since the last [`Self::after`].
+    outcomes: BTreeMap<Item, Outcome>,
+    failures: Vec<Failure>,
+}
+
+/// What became of an operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    Done,
+    LeftOut,
+    Refused(Refusal),
+}
+
+impl Run {
+    /// A run over `phases`, which `diff` made of the other three.
+    #[must_use]
+    pub fn new(wanted: &Wanted, have: &Kernel, owned: &Custody, phases: &[Phase]) -> Self {
+        let ops = || phases.iter().flat_map(|phase| &phase.ops);
+        let going =
+            ops().filter_map(|op| if let Op::RemoveVirtualServer(key) = op { Some(*key) } else { None });
+        let going: BTreeSet<VirtualServerKey> = going.collect();
+        let losing: BTreeSet<IpAddr> = going.iter().filter_map(VirtualServerKey::vip).collect();
+        let coming =
+            ops().filter_map(|op| if let Op::AddAddress(key, _) = op { Some(key.address) } else { None });
+        let stands = |vip: &IpAddr| stays(*vip, wanted, have, owned, &going);
+        let records = phases.iter().flat_map(|phase| &phase.before);
+        Self {
+            standing: losing.iter().copied().chain(coming).filter(stands).collect(),
+            held: losing.iter().map(|vip| (*vip, places_held(*vip, wanted, have))).collect(),
+            earlier: records.map(|record| (record.item(), owned.standing(record.item()))).collect(),
+            exposed: false,
+            left_behind: false,
+            not_come: BTreeSet::new(),
+            not_left: BTreeSet::new(),
+            not_added: BTreeSet::new(),
+            outcomes: BTreeMap::new(),
+            failures: Vec::new(),
+        }
+    }
+
+    /// Whether an operation of a phase goes ahead, after all that has failed before it.
+    #[must_use]
+    pub fn admits(&self, phase: PhaseName, op: &Op) -> bool {
+        match op {
+            Op::SetArp(..) => phase != PhaseName::Show || !self.left_behind,
+            Op::AddAddress(key, _) => {
+                let vip = key.address;
+                let hidden = vip.is_ipv6() || !self.exposed;
+                let backed = !self.not_come.contains(&vip) && self.standing.contains(&vip);
+                hidden && (phase != PhaseName::Attract || backed)
+            }
+            Op::RemoveAddress(key) => !self.not_left.contains(&key.address),
+            Op::RemoveVirtualServer(key) => key.vip().is_none_or(|vip| {
+                let held = self.held.get(&vip).is_some_and(|places| !places.is_empty());
+                !self.not_left.contains(&vip) && (self.standing.contains(&vip) || !held)
+            }),
+            Op::RemoveDestination(key, _) => key.vip().is_none_or(|vip| !self.not_left.contains(&vip)),
+            Op::AddDestination(key, ..) => !self.not_added.contains(key),
+            Op::SetAddress(..)
+            | Op::AddVirtualServer(..)
+            | Op::SetVirtualServer(..)
+            | Op::SetDestination(..)
+            | Op::SetTimeouts(_) => true,
+        }
+    }
+
+    /// The records that have to be on disk before the operations of a phase that go ahead.
+    #[must_use]
+    pub fn before(&self, phase: &Phase, ahead: &[Op]) -> Vec<Record> {
+        let all: BTreeSet<Item> = phase.ops.iter().map(Op::item).collect();
+        let ahead: BTreeSet<Item> = ahead.iter().map(Op::item).collect();
+        // A record without an operation is about an entry that is taken over as it is.
+        let stands = |record: &&Record| ahead.contains(&record.item()) || !all.contains(&record.item());
+        phase.before.iter().filter(stands).copied().collect()
+    }
+
+    /// Takes note of an operation that was not tried: it is not [admitted](Self::admits), or waits for its next try
+    /// after `refusal`.
+    pub fn left_out(&mut self, phase: PhaseName, op: &Op, refusal: Option<Refusal>) {
+        self.failed(phase, op);
+        self.outcomes.insert(op.item(), Outcome::LeftOut);
+        self.failures.push(Failure { op: *op, refusal });
+    }
+
+    /// Takes note of what the kernel said to an operation. The removal of what is gone already counts as done.
+    pub fn tried(&mut self, phase: PhaseName, op: &Op, result: Result<(), Refusal>) {
+        match result {
+            Err(refusal) if !is_gone(op, refusal) => {
+                self.failed(phase, op);
+                self.outcomes.insert(op.item(), Outcome::Refused(refusal));
+                self.failures.push(Failure { op: *op, refusal: Some(refusal) });
+            }
+            _ => {
+                self.done(op);
+                self.outcomes.insert(op.item(), Outcome::Done);
+            }
+        }
+    }
+
+    /// The records that are written once the operations of a phase have been tried. For an operation that was refused
+    /// for certain they take back what was written before it: an entry that somebody else made in between is not ours.
+    #[must_use]
+    pub fn after(&mut self, phase: &Phase) -> Vec<Record> {
+        let outcomes = std::mem::take(&mut self.outcomes);
+        let mut records = Vec::new();
+        for record in &phase.after {
+            let item = record.item();
+            // A virtual server takes its destinations along.
+            let server =
+                if let Item::Destination(key, _) = item { Some(Item::VirtualServer(key)) } else { None };
+            let own = outcomes.get(&item);
+            let outcome = own.or_else(|| server.and_then(|server| outcomes.get(&server)));
+            if outcome.is_none_or(|outcome| *outcome == Outcome::Done) {
+                records.push(*record);
+            }
+        }
+        for record in &phase.before {
+            let item = record.item();
+            if let Some(Outcome::Refused(refusal)) = outcomes.get(&item) {
+                records.extend(self.earlier.get(&item).filter(|_| is_certain(*refusal)));
+            }
+        }
+        records
+    }
+
+    /// What has failed so far, that included which was left out.
+    #[must_use]
+    pub fn failures(&self) -> &[Failure] {
+        &self.failures
+    }
+
+    fn done(&mut self, op: &Op) {
+        match op {
+            Op::AddVirtualServer(key, _) => self.standing.extend(key.vip()),
+            Op::RemoveAddress(key) => {
+                if let Some(places) = self.held.get_mut(&key.address) {
+                    places.remove(key);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn failed(&mut self, phase: PhaseName, op: &Op) {
+        match op {
+            Op::SetArp(..) => self.exposed |= phase == PhaseName::Hide,
+            Op::AddAddress(key, _) => {
+                self.not_come.insert(key.address);
+            }
+            Op::RemoveAddress(key) => {
+                self.not_left.insert(key.address);
+                self.left_behind |= key.address.is_ipv4();
+            }
+            Op::AddVirtualServer(key, _) => {
+                self.not_added.insert(*key);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Whether a VIP has a virtual server that is there, is ours or serves as ours, and is not going.
+fn stays(
+    vip: IpAddr,
+    wanted: &Wanted,
+    have: &Kernel,
+    owned: &Custody,
+    going: &BTreeSet<VirtualServerKey>,
+) -> bool {
+    VirtualServerKey::of_vip(vip).into_iter().flat_map(|range| have.virtual_servers.range(range)).any(
+        |(key, there)| {
+            let item = Item::VirtualServer(*key);
+            let same =
+                || wanted.virtual_servers.get(key).is_some_and(|wanted| wanted.settings == there.settings);
+            !going.contains(key) && (owned.holds(&item) || wanted.keep.contains(&item) || same())
+        },
+    )
+}
+
+/// Where on uplinks a VIP is.
+fn places_held(vip: IpAddr, wanted: &Wanted, have: &Kernel) -> BTreeSet<AddressKey> {
+    let places = have.arp.keys().map(|link| AddressKey::host(*link, vip));
+    places.filter(|key| !wanted.binds(key) && have.addresses.contains_key(key)).collect()
+}
+
+/// Whether a refusal says that what was to be removed is not there.
+fn is_gone(op: &Op, refusal: Refusal) -> bool {
+    match op {
+        Op::RemoveAddress(_) => matches!(refusal, Refusal::NoAddress | Refusal::NoLink),
+        Op::RemoveVirtualServer(_) => refusal == Refusal::NoVirtualServer,
+        Op::RemoveDestination(..) => matches!(refusal, Refusal::NoVirtualServer | Refusal::NoDestination),
+        _ => false,
+    }
+}
+
+/// Whether a refusal says for certain that nothing has changed.
+fn is_certain(refusal: Refusal) -> bool {
+    !matches!(refusal, Refusal::Other(_))
+}

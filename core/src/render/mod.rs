@@ -1,0 +1,299 @@
+//! From a node's plan and its local facts to the kernel as it should be.
+
+mod duty;
+mod node;
+mod probe;
+mod table;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use crate::custody::Item;
+use crate::kernel::{AddressAttributes, AddressKey};
+use crate::local::Local;
+use crate::names::{LinkName, ServiceName};
+use crate::network::Family;
+use crate::node_plan::{NodePlan, PlannedService};
+use crate::node_report::Trouble;
+use crate::reason::Reason;
+use crate::time::Monotonic;
+use crate::wanted::Wanted;
+
+use duty::Duty;
+use node::Node;
+use probe::Judgement;
+
+/// The kernel as the plan wants it on this node, and when to ask again even if nothing changes.
+///
+/// What cannot be had is a trouble of the services that it concerns and of no other.
+#[must_use]
+pub fn render(plan: &NodePlan, local: &Local, now: Monotonic) -> (Wanted, Option<Monotonic>) {
+    let mut draft = Draft::new(plan, local, now);
+    draft.keep_unsupported();
+    let vips = draft.usable_vips();
+    draft.tables(&vips);
+    for (vip, place) in &vips {
+        draft.posture(*vip, place);
+    }
+    draft.hide();
+    (draft.wanted, draft.next)
+}
+
+/// A VIP that nothing speaks against, with the node's duties for it.
+struct Place<'a> {
+    duty: Duty<'a>,
+    uplink: Result<LinkName, Trouble>,
+}
+
+struct Draft<'a> {
+    plan: &'a NodePlan,
+    local: &'a Local,
+    now: Monotonic,
+    node: Node<'a>,
+    /// What would fall silent if ARP were hidden.
+    silenced: Option<Trouble>,
+    wanted: Wanted,
+    next: Option<Monotonic>,
+    /// VIPs with a virtual server that is wanted.
+    forwarded: BTreeSet<IpAddr>,
+    /// VIPs with a virtual server that is kept where there is one, because its scheduler is missing.
+    forwarded_as_before: BTreeSet<IpAddr>,
+    /// Whether an IPv4 VIP is or stays bound on `lo`.
+    bound: bool,
+}
+
+impl<'a> Draft<'a> {
+    fn new(plan: &'a NodePlan, local: &'a Local, now: Monotonic) -> Self {
+        let node = Node::new(plan, local);
+        let mut wanted = Wanted {
+            loopback: node.loopback,
+            timeouts: plan.settings.timeouts,
+            keep_everything: !plan.complete,
+            ..Wanted::default()
+        };
+        if !plan.complete {
+            let message =
+                "a slice of the plan is missing or of another hash: nothing is removed until it is whole";
+            wanted.node_troubles.insert(Trouble::new(Reason::IncompletePlan, message));
+        }
+        Self {
+            plan,
+            local,
+            now,
+            silenced: node.silenced(plan),
+            node,
+            wanted,
+            next: None,
+            forwarded: BTreeSet::new(),
+            forwarded_as_before: BTreeSet::new(),
+            bound: false,
+        }
+    }
+
+    /// Leaves everything of the services' VIPs as it is where the agent cannot do what the service requires.
+    fn keep_unsupported(&mut self) {
+        let local = self.local;
+        for (name, part) in self.plan.services.iter().filter(|(_, part)| !duty::is_supported(part, local)) {
+            let missing: Vec<&str> =
+                part.requires.difference(&local.features).map(|feature| feature.0.as_str()).collect();
+            let message = format!(
+                "the agent {} on node {} lacks {}: upgrade it; until then the service stays as it is there",
+                local.agent_version,
+                local.node,
+                missing.join(", ")
+            );
+            self.trouble(name, Trouble::new(Reason::FeatureMissing, message));
+            self.wanted.keep_vips.extend(part.vips.keys());
+            self.bound |= part.vips.keys().any(|vip| self.is_bound(*vip));
+        }
+    }
+
+    /// The VIPs that the node has duties for, without those that are addresses of the node.
+    fn usable_vips(&mut self) -> BTreeMap<IpAddr, Place<'a>> {
+        let mut vips = BTreeMap::new();
+        for (vip, duty) in duty::of(self.plan, self.local) {
+            let uplink = self.node.uplink(vip, duty.interface);
+            if let Some(trouble) = self.node.address_of_node(vip, uplink.as_ref().ok().copied()) {
+                self.trouble_all(&duty, &trouble);
+            } else {
+                vips.insert(vip, Place { duty, uplink });
+            }
+        }
+        vips
+    }
+
+    fn tables(&mut self, vips: &BTreeMap<IpAddr, Place<'a>>) {
+        let local = self.local;
+        for (name, part) in self.plan.services.iter().filter(|(_, part)| duty::is_supported(part, local)) {
+            let forwarded =
+                part.vips.iter().filter(|(vip, planned)| planned.forward && vips.contains_key(vip));
+            for (vip, _) in forwarded {
+                self.table(name, part, *vip);
+            }
+        }
+    }
+
+    /// The virtual servers of one service for one VIP.
+    fn table(&mut self, name: &ServiceName, part: &PlannedService, vip: IpAddr) {
+        let Some(form) = &part.form else { return };
+        let missing = table::missing(form, self.local);
+        for trouble in missing.iter().cloned().chain(table::behind_gateways(form, vip, self.local)) {
+            self.trouble(name, trouble);
+        }
+        for port in &form.ports {
+            let key = table::key(vip, *port);
+            // Of two services with one port the planner lets only one through; should both come, the first has it.
+            if self.wanted.owners.contains_key(&key) {
+                continue;
+            }
+            self.wanted.owners.insert(key, name.clone());
+            match missing.as_ref().map(|trouble| trouble.reason) {
+                None => self.forwarded.insert(vip),
+                // Without the module there is no table, and so nothing to attract packets for.
+                Some(Reason::IpvsMissing) => {
+                    self.wanted.keep.insert(Item::VirtualServer(key));
+                    continue;
+                }
+                Some(_) => {
+                    self.wanted.keep.insert(Item::VirtualServer(key));
+                    self.forwarded_as_before.insert(vip)
+                }
+            };
+            self.wanted.virtual_servers.insert(key, table::virtual_server(form, vip, *port, self.local));
+            if form.adopt {
+                self.wanted.adopt.insert(key);
+            }
+        }
+    }
+
+    /// A VIP on `lo` and on the uplink.
+    fn posture(&mut self, vip: IpAddr, place: &Place<'a>) {
+        if !place.duty.accept {
+            return;
+        }
+        let Some(loopback) = self.node.loopback else {
+            let message = format!("VIP {vip}: node {} shows no loopback link", self.local.node);
+            return self.trouble_all(&place.duty, &Trouble::new(Reason::UnknownInterface, message));
+        };
+        if vip.is_ipv4() {
+            if let Some(trouble) = self.unhidable(vip) {
+                return self.trouble_all(&place.duty, &trouble);
+            }
+            if let Some(trouble) = self.silenced.clone() {
+                let links = [Some(loopback), place.uplink.as_ref().ok().copied()];
+                let items =
+                    links.into_iter().flatten().map(|link| Item::Address(AddressKey::host(link, vip)));
+                self.wanted.keep.extend(items);
+                self.bound |= self.is_bound(vip);
+                return self.trouble_all(&place.duty, &trouble);
+            }
+            self.bound = true;
+        }
+        let attributes = AddressAttributes::vip(Family::of(vip));
+        self.wanted.addresses.insert(AddressKey::host(loopback, vip), attributes);
+        if place.duty.attract {
+            match &place.uplink {
+                Ok(uplink) => self.attract(vip, *uplink, &place.duty),
+                Err(trouble) => self.trouble_all(&place.duty, trouble),
+            }
+        }
+    }
+
+    /// Why an IPv4 VIP cannot be hidden: the setting of `all` would win over the link's.
+    fn unhidable(&self, vip: IpAddr) -> Option<Trouble> {
+        let ignore = self.local.arp_all.ignore;
+        (!matches!(ignore, 0 | 1 | 2 | 8)).then(|| {
+            let message = format!(
+                "VIP {vip}: net.ipv4.conf.all.arp_ignore is {ignore} on node {}, so that it would be answered for \
+                 from lo: set it to 0",
+                self.local.node
+            );
+            Trouble::new(Reason::ArpSettingConflict, message)
+        })
+    }
+
+    fn attract(&mut self, vip: IpAddr, uplink: LinkName, duty: &Duty<'a>) {
+        let key = AddressKey::host(uplink, vip);
+        let ignore = self.local.arp_all.ignore;
+        if vip.is_ipv4() && matches!(ignore, 2 | 8) {
+            let message = format!(
+                "VIP {vip}: net.ipv4.conf.all.arp_ignore is {ignore} on node {}, so that it could not answer for the \
+                 VIP on {uplink}: set it to 0 or 1",
+                self.local.node
+            );
+            return self.trouble_all(duty, &Trouble::new(Reason::ArpSettingConflict, message));
+        }
+        if !self.forwarded.contains(&vip) {
+            if self.forwarded_as_before.contains(&vip) {
+                self.wanted.keep.insert(Item::Address(key));
+            }
+            return;
+        }
+        let on_uplink = self.node.has_host_address(uplink, vip);
+        match probe::judge(vip, self.local.probes.get(&vip), on_uplink, self.now) {
+            Judgement::Attract(next) => {
+                self.wanted.addresses.insert(key, AddressAttributes::vip(Family::of(vip)));
+                self.wanted.announce.insert(vip, uplink);
+                if vip.is_ipv4() {
+                    self.wanted.answer.insert(uplink);
+                }
+                self.ask_again(next);
+            }
+            Judgement::Probe => {
+                self.wanted.keep.insert(Item::Address(key));
+                self.wanted.probes.insert(vip, uplink);
+            }
+            Judgement::Failed(trouble, next) => {
+                self.wanted.keep.insert(Item::Address(key));
+                self.refused(vip, uplink, duty, &trouble, next);
+            }
+            Judgement::Refuse(trouble, next) => self.refused(vip, uplink, duty, &trouble, next),
+        }
+    }
+
+    fn refused(
+        &mut self,
+        vip: IpAddr,
+        uplink: LinkName,
+        duty: &Duty<'a>,
+        trouble: &Trouble,
+        next: Option<Monotonic>,
+    ) {
+        self.trouble_all(duty, trouble);
+        match next {
+            Some(_) => self.ask_again(next),
+            None => {
+                self.wanted.probes.insert(vip, uplink);
+            }
+        }
+    }
+
+    /// Where an IPv4 VIP is bound, every link that speaks ARP hides it.
+    fn hide(&mut self) {
+        if self.bound {
+            let speaks = self.local.links.iter().filter(|(_, link)| link.arp && !link.loopback);
+            self.wanted.hide = speaks.map(|(name, _)| *name).collect();
+        }
+        // An uplink that speaks no ARP answers nobody anyway.
+        let hide = &self.wanted.hide;
+        self.wanted.answer.retain(|link| hide.contains(link));
+    }
+
+    fn is_bound(&self, vip: IpAddr) -> bool {
+        vip.is_ipv4() && self.node.loopback.is_some_and(|loopback| self.node.has_host_address(loopback, vip))
+    }
+
+    fn ask_again(&mut self, at: Option<Monotonic>) {
+        self.next = self.next.into_iter().chain(at).min();
+    }
+
+    fn trouble(&mut self, service: &ServiceName, trouble: Trouble) {
+        self.wanted.troubles.entry(service.clone()).or_default().insert(trouble);
+    }
+
+    fn trouble_all(&mut self, duty: &Duty<'a>, trouble: &Trouble) {
+        for service in &duty.services {
+            self.trouble(service, trouble.clone());
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! The IPVS table that a service wants.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use crate::ipvs::{
+    DestinationKey, DestinationSettings, ForwardingMethod, PortKey, VirtualServerKey, VirtualServerSettings,
+};
+use crate::kernel::VirtualServer;
+use crate::local::Local;
+use crate::network::Family;
+use crate::node_plan::{PlannedRealServer, ServiceForm, StageName};
+use crate::node_report::Trouble;
+use crate::reason::Reason;
+
+/// Why nothing of a service's table can be wanted.
+pub(super) fn missing(form: &ServiceForm, local: &Local) -> Option<Trouble> {
+    let node = &local.node;
+    if !local.ipvs {
+        let message = format!("node {node} has no IPVS: load the module ip_vs");
+        return Some(Trouble::new(Reason::IpvsMissing, message));
+    }
+    let scheduler = form.scheduler;
+    let lacks = !local.schedulers.is_empty() && !local.schedulers.contains(&scheduler);
+    lacks.then(|| {
+        let message = format!("node {node} has no scheduler {scheduler}: load the module ip_vs_{scheduler}");
+        Trouble::new(Reason::SchedulerMissing, message)
+    })
+}
+
+/// The identity of a service's entry for one VIP and port.
+pub(super) fn key(vip: IpAddr, port: PortKey) -> VirtualServerKey {
+    VirtualServerKey::Tuple { protocol: port.protocol, address: vip, port: port.port }
+}
+
+/// A service's entry for one VIP and port, without the real servers behind a gateway.
+pub(super) fn virtual_server(form: &ServiceForm, vip: IpAddr, port: PortKey, local: &Local) -> VirtualServer {
+    let family = Family::of(vip);
+    let settings = VirtualServerSettings {
+        scheduler: form.scheduler,
+        flags: 0,
+        persistence: form.persistence.map(|persistence| persistence.of(family)),
+        persistence_engine: None,
+    };
+    let mut destinations = BTreeMap::<DestinationKey, DestinationSettings>::new();
+    for (rip, weight) in admitted(form, vip).filter(|(rip, _)| gateway(*rip, local).is_none()) {
+        let settings = DestinationSettings {
+            method: ForwardingMethod::DirectRouting,
+            weight,
+            upper_threshold: 0,
+            lower_threshold: 0,
+            tunnel: None,
+        };
+        let key = DestinationKey { address: rip, port: port.port };
+        // Of two real servers with one address the one with the greater weight counts.
+        let there = destinations.entry(key).or_insert(settings);
+        there.weight = there.weight.max(weight);
+    }
+    VirtualServer { settings, destinations }
+}
+
+/// The real servers of a VIP that a gateway lies before.
+pub(super) fn behind_gateways(form: &ServiceForm, vip: IpAddr, local: &Local) -> Vec<Trouble> {
+    let trouble = |(rip, _)| {
+        let gateway = gateway(rip, local)?;
+        let message = format!(
+            "real server {rip} is behind gateway {gateway} for node {}: direct routing needs it on the same network, \
+             because the gateway would send the packet back",
+            local.node
+        );
+        Some(Trouble::new(Reason::RealServerBehindGateway, message))
+    };
+    admitted(form, vip).filter_map(trouble).collect()
+}
+
+/// The RIPs that have an entry for a VIP, with the weight in the kernel.
+fn admitted(form: &ServiceForm, vip: IpAddr) -> impl Iterator<Item = (IpAddr, u32)> {
+    let weight = |server: &PlannedRealServer| match server.stage.name {
+        StageName::Serving => Some(server.weight),
+        StageName::Quiesced => Some(0),
+        StageName::Pending | StageName::Removed => None,
+    };
+    form.real_servers
+        .values()
+        .filter(move |server| server.admitted.contains(&vip))
+        .filter_map(move |server| Some((server, weight(server)?)))
+        .flat_map(|(server, weight)| server.addresses.iter().map(move |rip| (*rip, weight)))
+        .filter(move |(rip, _)| Family::of(*rip) == Family::of(vip))
+}
+
+fn gateway(rip: IpAddr, local: &Local) -> Option<IpAddr> {
+    local.paths.get(&rip).and_then(|path| path.gateway)
+}

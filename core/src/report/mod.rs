@@ -1,0 +1,190 @@
+//! What a node says of itself: read back from its kernel, not concluded from what was wanted.
+
+mod trouble;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use crate::custody::{Custody, Item};
+use crate::diff::diff;
+use crate::ipvs::VirtualServerKey;
+use crate::kernel::{AddressKey, Kernel};
+use crate::local::{Link, Local, ProbeOutcome};
+use crate::names::{LinkName, ServiceName};
+use crate::network::Family;
+use crate::node_plan::{NodePlan, PlannedService};
+use crate::node_report::{NodeFacts, NodeReport, ReportedLink, ServiceReport, VipReport};
+use crate::reason::Reason;
+use crate::wanted::{Failure, Hold, Scope, Wanted};
+
+/// The report of a node whose kernel is `have`, after what failed has failed.
+#[must_use]
+pub fn report(
+    plan: &NodePlan,
+    local: &Local,
+    wanted: &Wanted,
+    have: &Kernel,
+    owned: &Custody,
+    holds: &[Hold],
+    failures: &[Failure],
+) -> NodeReport {
+    let subject = Subject::new(plan, local, wanted, have, owned);
+    let mut troubles = subject.troubles(holds, failures);
+    let services = plan.services.iter().map(|(name, part)| {
+        let troubles = troubles.services.remove(name).unwrap_or_default();
+        let vips = subject.vips_of(part);
+        let reports = vips.iter().map(|vip| (*vip, subject.vip(*vip))).collect();
+        let incapable = troubles.iter().any(|trouble| trouble.reason == Reason::FeatureMissing);
+        let applied = !incapable && vips.iter().all(|vip| subject.is_settled(*vip));
+        (name.clone(), ServiceReport { revision: part.revision, applied, vips: reports, troubles })
+    });
+    let services = services.collect();
+    NodeReport { node: facts(plan, local, owned, troubles.node), services }
+}
+
+/// What a report speaks of, with what is looked up often.
+struct Subject<'a> {
+    plan: &'a NodePlan,
+    local: &'a Local,
+    wanted: &'a Wanted,
+    have: &'a Kernel,
+    owned: &'a Custody,
+    /// VIPs for which something is left to do.
+    pending: BTreeSet<IpAddr>,
+    /// VIPs of which something is ours and that no part names any more.
+    leftover: BTreeSet<IpAddr>,
+    /// The services of each VIP; a leftover one has those that answer for it.
+    services: BTreeMap<IpAddr, BTreeSet<&'a ServiceName>>,
+    /// Whether some part asks nothing any more.
+    any_leaves: bool,
+    /// Whether every link that speaks ARP hides.
+    hidden: bool,
+}
+
+impl<'a> Subject<'a> {
+    fn new(
+        plan: &'a NodePlan,
+        local: &'a Local,
+        wanted: &'a Wanted,
+        have: &'a Kernel,
+        owned: &'a Custody,
+    ) -> Self {
+        let mut services = BTreeMap::<IpAddr, BTreeSet<&ServiceName>>::new();
+        for (name, part) in &plan.services {
+            for vip in part.vips.keys() {
+                services.entry(*vip).or_default().insert(name);
+            }
+        }
+        let ours = owned.claims.keys().filter_map(Item::vip);
+        let leftover: BTreeSet<IpAddr> = ours.filter(|vip| !services.contains_key(vip)).collect();
+        let mut subject = Self {
+            plan,
+            local,
+            wanted,
+            have,
+            owned,
+            pending: pending(local, wanted, have, owned),
+            leftover,
+            services,
+            any_leaves: plan.services.values().any(PlannedService::is_leaving),
+            hidden: is_hidden(local, have),
+        };
+        for vip in &subject.leftover {
+            let answering = plan.services.iter().filter(|(_, part)| subject.answers_for_leftover(part));
+            subject.services.insert(*vip, answering.map(|(name, _)| name).collect());
+        }
+        subject
+    }
+
+    /// Whether a part speaks of VIPs that no part names any more: leaving ones do, and where there is none, all do, so
+    /// that a VIP which has not left is never out of sight.
+    fn answers_for_leftover(&self, part: &PlannedService) -> bool {
+        !self.any_leaves || part.is_leaving()
+    }
+
+    /// The VIPs that a part speaks of.
+    fn vips_of(&self, part: &PlannedService) -> BTreeSet<IpAddr> {
+        let leftover = self.leftover.iter().filter(|_| self.answers_for_leftover(part));
+        part.vips.keys().chain(leftover).copied().collect()
+    }
+
+    fn vip(&self, vip: IpAddr) -> VipReport {
+        let hosts = || self.have.arp.keys().map(|link| AddressKey::host(*link, vip));
+        let on = |binds: bool| {
+            hosts().any(|key| self.wanted.binds(&key) == binds && self.have.addresses.contains_key(&key))
+        };
+        let mut servers = VirtualServerKey::of_vip(vip).into_iter().flat_map(|range| {
+            self.have.virtual_servers.range(range).filter(|(key, _)| {
+                self.owned.holds(&Item::VirtualServer(**key)) || self.wanted.virtual_servers.contains_key(key)
+            })
+        });
+        VipReport {
+            bound: on(true),
+            hidden: Family::of(vip) == Family::IPv6 || self.hidden,
+            held: on(false),
+            forwarding: servers.next().is_some(),
+        }
+    }
+
+    /// Whether nothing is left to do for a VIP.
+    fn is_settled(&self, vip: IpAddr) -> bool {
+        !self.leftover.contains(&vip) && !self.pending.contains(&vip)
+    }
+}
+
+/// The VIPs for which an operation is left to do, also one that waits for the plan to be whole or for a probe.
+fn pending(local: &Local, wanted: &Wanted, have: &Kernel, owned: &Custody) -> BTreeSet<IpAddr> {
+    let whole = Wanted { keep_everything: false, ..wanted.clone() };
+    let (phases, _) = diff(&whole, have, owned, &Scope::Everything);
+    let mut vips: BTreeSet<IpAddr> =
+        phases.iter().flat_map(|phase| &phase.ops).filter_map(crate::kernel::Op::vip).collect();
+    let hides = phases.iter().any(|phase| phase.name == crate::wanted::PhaseName::Hide);
+    if hides {
+        let bound = wanted.addresses.keys().filter(|key| key.address.is_ipv4() && wanted.binds(key));
+        vips.extend(bound.map(|key| key.address));
+    }
+    for (vip, uplink) in &wanted.probes {
+        let first = local.probes.get(vip).is_none_or(|probe| probe.outcome == ProbeOutcome::Clean);
+        if first && !have.addresses.contains_key(&AddressKey::host(*uplink, *vip)) {
+            vips.insert(*vip);
+        }
+    }
+    vips
+}
+
+/// Whether every link that speaks ARP keeps silent about addresses that it does not have itself.
+fn is_hidden(local: &Local, have: &Kernel) -> bool {
+    let mut speaking = local.links.iter().filter(|(_, link)| link.arp && !link.loopback);
+    speaking.all(|(name, _)| have.arp.get(name).is_some_and(|arp| arp.effective(have.arp_all).hides()))
+}
+
+fn facts(
+    plan: &NodePlan,
+    local: &Local,
+    owned: &Custody,
+    troubles: BTreeSet<crate::node_report::Trouble>,
+) -> NodeFacts {
+    NodeFacts {
+        epoch: plan.epoch,
+        lineage: plan.lineage.clone(),
+        boot_id: local.boot_id.clone(),
+        agent_version: local.agent_version.clone(),
+        features: local.features.clone(),
+        kernel_release: local.kernel_release.clone(),
+        ipvs: local.ipvs,
+        schedulers: local.schedulers.clone(),
+        links: local.links.iter().map(|(name, link)| (*name, reported(*name, link, owned))).collect(),
+        gateways: local.gateways.clone(),
+        clean: owned.is_clean(),
+        troubles,
+    }
+}
+
+/// A link without the addresses that are ours.
+fn reported(name: LinkName, link: &Link, owned: &Custody) -> ReportedLink {
+    let foreign = link.addresses.iter().filter(|prefix| {
+        let key = AddressKey { link: name, address: prefix.address, prefix_length: prefix.length };
+        !owned.holds(&Item::Address(key))
+    });
+    ReportedLink { mac: link.mac, up: link.up, addresses: foreign.copied().collect() }
+}

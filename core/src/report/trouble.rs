@@ -1,0 +1,80 @@
+//! Whose trouble something is.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Subject;
+use crate::custody::Item;
+use crate::kernel::{Op, Refusal};
+use crate::names::ServiceName;
+use crate::node_report::Trouble;
+use crate::reason::Reason;
+use crate::wanted::{Failure, Hold};
+
+/// Troubles by whom they concern.
+#[derive(Default)]
+pub(super) struct Troubles {
+    pub(super) services: BTreeMap<ServiceName, BTreeSet<Trouble>>,
+    pub(super) node: BTreeSet<Trouble>,
+}
+
+impl Subject<'_> {
+    /// Everything that is wrong. What was left out after a failure is not said again: the failure is.
+    pub(super) fn troubles(&self, holds: &[Hold], failures: &[Failure]) -> Troubles {
+        let mut troubles =
+            Troubles { services: self.wanted.troubles.clone(), node: self.wanted.node_troubles.clone() };
+        for hold in holds {
+            self.add(&mut troubles, &hold.item, &hold.trouble);
+        }
+        for failure in failures {
+            if let Some(refusal) = failure.refusal {
+                self.add(&mut troubles, &failure.op.item(), &trouble(&failure.op, refusal, self));
+            }
+        }
+        troubles
+    }
+
+    fn add(&self, troubles: &mut Troubles, item: &Item, trouble: &Trouble) {
+        let concerned = self.concerned(item);
+        if concerned.is_empty() {
+            troubles.node.insert(trouble.clone());
+        }
+        for service in concerned {
+            troubles.services.entry(service.clone()).or_default().insert(trouble.clone());
+        }
+    }
+
+    /// The services that an item belongs to; none where it is the node's own.
+    fn concerned(&self, item: &Item) -> BTreeSet<&ServiceName> {
+        let owner = match item {
+            Item::VirtualServer(key) | Item::Destination(key, _) => self.wanted.owners.get(key),
+            _ => None,
+        };
+        match (item, owner, item.vip()) {
+            (_, Some(owner), _) => BTreeSet::from([owner]),
+            (_, None, Some(vip)) => self.services.get(&vip).cloned().unwrap_or_default(),
+            // A link that does not hide keeps every IPv4 VIP from coming.
+            (Item::Arp(_), _, _) => {
+                let mut accepting = BTreeSet::new();
+                for (name, part) in &self.plan.services {
+                    let mut duties = part.vips.iter().filter(|(vip, _)| vip.is_ipv4());
+                    if duties.any(|(_, duty)| duty.accept || duty.attract) {
+                        accepting.insert(name);
+                    }
+                }
+                accepting
+            }
+            _ => BTreeSet::new(),
+        }
+    }
+}
+
+fn trouble(op: &Op, refusal: Refusal, subject: &Subject) -> Trouble {
+    let node = &subject.local.node;
+    let (reason, why) = match refusal {
+        Refusal::NoScheduler => (Reason::SchedulerMissing, "the kernel has no such scheduler".to_owned()),
+        Refusal::NotPermitted => (Reason::NotPermitted, "the agent needs CAP_NET_ADMIN".to_owned()),
+        Refusal::NoIpvs => (Reason::IpvsMissing, "the kernel has no IPVS: load the module ip_vs".to_owned()),
+        other => (Reason::KernelRefused, other.to_string()),
+    };
+    Trouble::new(reason, format!("node {node} could not {op}: {why}"))
+}
