@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use super::api_server::{AUTHORITY_FILE, SERVICE_ACCOUNT_KEY_FILE};
 use super::process::{Process, command};
-use super::{ControlPlane, program};
+use super::{ControlPlane, program, programs};
 
 impl ControlPlane {
     /// Starts kube-controller-manager and kube-scheduler, and waits until controllers act. From then on
@@ -14,6 +14,7 @@ impl ControlPlane {
     /// # Errors
     /// Where a program is not built, leaves early, or does nothing within 90 s.
     pub fn start_controllers(&mut self) -> Result<()> {
+        programs::require(&["kube-controller-manager", "kube-scheduler"])?;
         let at = |name: &str| self.folder.path().join(name).display().to_string();
         let flags = [
             format!("--root-ca-file={}", at(AUTHORITY_FILE)),

@@ -114,10 +114,7 @@ impl ControlPlane {
     /// Where a program is not built (the message says what to run), leaves early or is not ready within 90 s
     /// (the message holds the end of its log).
     pub fn start(settings: &Settings) -> Result<Self> {
-        let programs = ["kube-apiserver", "etcd", "kubectl"].map(program);
-        for program in programs {
-            program?;
-        }
+        programs::require(&["kube-apiserver", "etcd", "kubectl"])?;
         // A port found free may be taken before the server binds it, which takes it a second.
         let mut attempts = if settings.port.is_some() { 1 } else { 3 };
         loop {

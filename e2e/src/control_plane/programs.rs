@@ -16,14 +16,23 @@ const BUILD_SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/control-plane/b
 /// Where it is not built, with the command that builds it. Whoever asked for an API server is to fail then,
 /// not to go on without one.
 pub fn program(name: &str) -> Result<PathBuf> {
-    let path = folder()?.join(name);
+    require(&[name])?;
+    Ok(folder()?.join(name))
+}
+
+/// Sees to it that all of these are built, so that one message names all that are not.
+pub(super) fn require(names: &[&str]) -> Result<()> {
+    let folder = folder()?;
+    let missing: Vec<&str> = names.iter().copied().filter(|name| !folder.join(name).is_file()).collect();
     ensure!(
-        path.is_file(),
-        "{name} is not built (there is no {}). Build it, once, with Go 1.26 or newer: \
-         e2e/control-plane/build {name}",
-        path.display()
+        missing.is_empty(),
+        "not built, so there can be no API server: {} (looked in {}). Build it, once, with Go 1.26 or newer: \
+         e2e/control-plane/build {}",
+        missing.join(", "),
+        folder.display(),
+        missing.join(" ")
     );
-    Ok(path)
+    Ok(())
 }
 
 fn folder() -> Result<PathBuf> {
@@ -44,11 +53,11 @@ fn folder() -> Result<PathBuf> {
 
 #[cfg(test)]
 mod tests {
-    use super::program;
+    use super::require;
 
     #[test]
     fn a_missing_program_is_an_error_that_says_what_to_run() {
-        let error = program("kube-imaginary").unwrap_err().to_string();
-        assert!(error.contains("e2e/control-plane/build kube-imaginary"), "{error}");
+        let error = require(&["kube-imaginary", "kube-unheard"]).unwrap_err().to_string();
+        assert!(error.ends_with("e2e/control-plane/build kube-imaginary kube-unheard"), "{error}");
     }
 }
