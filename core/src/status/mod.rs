@@ -2,6 +2,8 @@
 
 mod group;
 mod service;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::fmt;
