@@ -33,7 +33,7 @@ pub fn report(
     let services = plan.services.iter().map(|(name, part)| {
         let troubles = troubles.services.remove(name).unwrap_or_default();
         let vips = subject.vips_of(part);
-        let reports = vips.iter().map(|vip| (*vip, subject.vip(*vip))).collect();
+        let reports = vips.iter().map(|vip| (*vip, subject.vip(name, *vip))).collect();
         let incapable = troubles.iter().any(|trouble| trouble.reason == Reason::FeatureMissing);
         let applied = !incapable && vips.iter().all(|vip| subject.is_settled(*vip));
         (name.clone(), ServiceReport { revision: part.revision, applied, vips: reports, troubles })
@@ -108,14 +108,17 @@ impl<'a> Subject<'a> {
         part.vips.keys().chain(leftover).copied().collect()
     }
 
-    fn vip(&self, vip: IpAddr) -> VipReport {
+    /// A VIP as it is on the node; entries that are another service's on the same VIP are not this one's.
+    fn vip(&self, service: &ServiceName, vip: IpAddr) -> VipReport {
         let hosts = || self.have.arp.keys().map(|link| AddressKey::host(*link, vip));
         let on = |binds: bool| {
             hosts().any(|key| self.wanted.binds(&key) == binds && self.have.addresses.contains_key(&key))
         };
         let mut servers = VirtualServerKey::of_vip(vip).into_iter().flat_map(|range| {
             self.have.virtual_servers.range(range).filter(|(key, _)| {
-                self.owned.holds(&Item::VirtualServer(**key)) || self.wanted.virtual_servers.contains_key(key)
+                let ours = self.owned.holds(&Item::VirtualServer(**key))
+                    || self.wanted.virtual_servers.contains_key(key);
+                ours && self.wanted.owners.get(key).is_none_or(|owner| owner == service)
             })
         });
         VipReport {
