@@ -2,11 +2,9 @@
 
 use proptest::prelude::*;
 
-use super::world::{World, service_name, vip};
+use super::world::{NODES, World, service_name, vip};
 use crate::node_plan::StageName;
 use crate::status;
-
-const NODES: [&str; 4] = ["a", "b", "c", "d"];
 
 fn is_ready(world: &World, name: &str) -> bool {
     let verdict = &world.last.verdicts[&service_name(name)];
@@ -23,17 +21,16 @@ fn a_service_comes_in_order_and_leaves_nothing() {
     // Before any report nothing is sent anywhere.
     for node in NODES {
         world.take(node);
-        assert!(world.agents[&node.into()].destinations(&service_name("web"), vip(40)).is_empty());
+        assert!(world.destinations(node, "web", 40).is_empty());
     }
     world.settle();
     assert!(is_ready(&world, "web"));
     let holder = world.holder(40).unwrap();
-    let destinations = world.agents[&holder.as_str().into()].destinations(&service_name("web"), vip(40));
-    assert_eq!(destinations, ["c".into(), "d".into()].into());
+    assert_eq!(world.destinations(&holder, "web", 40), ["c", "d"]);
     world.delete("web");
     world.settle();
     assert!(world.last.nodes.values().all(|plan| plan.services.is_empty()));
-    assert!(NODES.iter().all(|node| !world.agents[&(*node).into()].bound(vip(40))));
+    assert!(world.agents.values().all(super::agent::Agent::is_untouched));
 }
 
 #[test]
@@ -65,8 +62,7 @@ fn another_vip_does_not_interrupt_the_first() {
         world.operate();
         let holder = world.holder(40).unwrap();
         world.take(&holder);
-        let director = &world.agents[&holder.as_str().into()];
-        assert_eq!(director.destinations(&service_name("web"), vip(40)), ["c".into()].into());
+        assert_eq!(world.destinations(&holder, "web", 40), ["c"]);
     }
     world.settle();
     assert!(is_ready(&world, "web"));
@@ -104,8 +100,7 @@ fn a_rebooted_real_server_is_removed_until_it_reports_again() {
     world.operate();
     let holder = world.holder(40).unwrap();
     world.take(&holder);
-    let destinations = world.agents[&holder.as_str().into()].destinations(&service_name("web"), vip(40));
-    assert_eq!(destinations, ["c".into()].into());
+    assert_eq!(world.destinations(&holder, "web", 40), ["c"]);
     world.settle();
     assert!(is_ready(&world, "web"));
 }
@@ -243,6 +238,7 @@ proptest! {
         world.delete("shop");
         world.settle();
         prop_assert!(world.last.nodes.values().all(|plan| plan.services.is_empty()), "{:#?}", world.last.nodes);
+        prop_assert!(world.agents.values().all(super::agent::Agent::is_untouched), "{:#?}", world.agents);
     }
 
     #[test]

@@ -27,6 +27,14 @@ fn unresolved(world: &World, name: &str, reason: Reason, names: &str) {
     assert!(verdict.resolved.message.contains(names), "{:?} does not name {names}", verdict.resolved.message);
 }
 
+/// Gives a service the port of `web`.
+fn same_port(world: &mut World, name: &str) {
+    let Ok(spec) = &mut world.cluster.services.get_mut(&service_name(name)).unwrap().spec else {
+        panic!("no spec")
+    };
+    spec.ports = [("TCP 80".parse().unwrap(), None)].into();
+}
+
 fn foreign(world: &mut World, name: &str, address: [u8; 4]) {
     let Ok(spec) = &mut world.cluster.services.get_mut(&service_name(name)).unwrap().spec else {
         panic!("no spec")
@@ -69,8 +77,9 @@ fn two_services_do_not_share_a_port_of_a_vip() {
     let mut world = World::new();
     world.apply("web", &[40], &["c"]);
     world.now = Time(1);
-    world.apply("shop", &[40], &["d"]);
-    refused(&world, "shop", Reason::PortConflict, "default/web");
+    world.apply("web-too", &[40], &["d"]);
+    same_port(&mut world, "web-too");
+    refused(&world, "web-too", Reason::PortConflict, "default/web");
     assert!(verdict(&world, "web").accepted.holds);
 }
 
@@ -80,6 +89,7 @@ fn a_conflict_goes_to_the_one_that_is_served_even_if_younger() {
     world.apply("web", &[41], &["c"]);
     world.now = Time(1000);
     world.apply("shop", &[40], &["d"]);
+    same_port(&mut world, "shop");
     world.settle();
     world.apply("web", &[40], &["c"]);
     refused(&world, "web", Reason::PortConflict, "default/shop");
@@ -174,6 +184,6 @@ fn everything_withdraws() {
     world.cluster.withdraw = true;
     world.settle();
     assert!(world.cluster.previous.is_empty(), "{:#?}", world.cluster.previous);
-    assert!(["a", "b", "c", "d"].iter().all(|node| !world.agents[&(*node).into()].bound(vip(40))));
+    assert!(world.agents.values().all(super::agent::Agent::is_untouched));
     assert_eq!(world.cluster.services.len(), 1, "the VirtualServices stay");
 }

@@ -3,85 +3,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
+use super::agent::Agent;
 use crate::cluster::{
     Cluster, Group, GroupSpec, Node, Pool, RealServerSpec, RealServerTarget, Service, ServiceSpec,
 };
-use crate::names::{BootId, NodeName, RealServerKey, ServiceName};
-use crate::node_plan::{NodePlan, PlannedService, Revision, StageName};
-use crate::node_report::{NodeReport, ServiceReport, VipReport};
+use crate::ipvs::VirtualServerKey;
+use crate::names::{NodeName, ServiceName};
+use crate::node_plan::Revision;
 use crate::plan::{Plan, plan};
 use crate::selector::Selector;
 use crate::time::Time;
 
-/// What a simulated node has done.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Agent {
-    /// Its boot.
-    pub(super) boot: u32,
-    /// Whether it has applied anything since that boot.
-    pub(super) awake: bool,
-    /// The plan that it took last, which also lies on its disk.
-    pub(super) plan: Option<NodePlan>,
-}
-
-impl Agent {
-    fn duties(&self) -> impl Iterator<Item = (&ServiceName, &PlannedService)> {
-        self.plan.iter().filter(|_| self.awake).flat_map(|plan| &plan.services)
-    }
-
-    /// Whether the VIP is on `lo`.
-    pub(super) fn bound(&self, vip: IpAddr) -> bool {
-        self.duties().any(|(_, part)| part.vips.get(&vip).is_some_and(|duty| duty.accept))
-    }
-
-    /// Whether the VIP is on the uplink.
-    pub(super) fn held(&self, vip: IpAddr) -> bool {
-        self.duties().any(|(_, part)| part.vips.get(&vip).is_some_and(|duty| duty.attract))
-    }
-
-    /// The nodes to which it forwards a service's VIP.
-    pub(super) fn destinations(&self, service: &ServiceName, vip: IpAddr) -> BTreeSet<NodeName> {
-        let part = self.duties().find(|(name, _)| *name == service).map(|(_, part)| part);
-        let forwards = part.filter(|part| part.vips.get(&vip).is_some_and(|duty| duty.forward));
-        let servers =
-            forwards.and_then(|part| part.form.as_ref()).into_iter().flat_map(|form| &form.real_servers);
-        let sending = servers.filter(|(_, server)| {
-            matches!(server.stage.name, StageName::Serving | StageName::Quiesced)
-                && server.admitted.contains(&vip)
-        });
-        let nodes = sending.filter_map(|(key, _)| match key {
-            RealServerKey::Node(node) => Some(node.clone()),
-            RealServerKey::Foreign(_) => None,
-        });
-        nodes.collect()
-    }
-
-    fn forwards(&self, service: &ServiceName, vip: IpAddr) -> bool {
-        let parts = self.duties().filter(|(name, _)| *name == service);
-        parts.filter_map(|(_, part)| part.vips.get(&vip)).any(|duty| duty.forward)
-    }
-
-    fn report(&self) -> NodeReport {
-        let mut report = NodeReport::default();
-        report.node.boot_id = BootId(self.boot.to_string());
-        let Some(plan) = &self.plan else { return report };
-        report.node.lineage.clone_from(&plan.lineage);
-        report.node.clean = plan.services.is_empty();
-        for (name, part) in self.duties() {
-            let vip_report = |vip: &IpAddr| VipReport {
-                bound: self.bound(*vip),
-                hidden: true,
-                held: self.held(*vip),
-                forwarding: self.forwards(name, *vip),
-            };
-            let vips = part.vips.keys().map(|vip| (*vip, vip_report(vip))).collect();
-            let service =
-                ServiceReport { revision: part.revision, applied: true, vips, troubles: BTreeSet::new() };
-            report.services.insert(name.clone(), service);
-        }
-        report
-    }
-}
+/// The nodes.
+pub(super) const NODES: [&str; 4] = ["a", "b", "c", "d"];
 
 /// The cluster, its agents, and the time.
 pub(super) struct World {
@@ -93,6 +27,23 @@ pub(super) struct World {
 
 pub(super) fn vip(number: u8) -> IpAddr {
     IpAddr::from([192, 168, 10, number])
+}
+
+fn rip(number: usize) -> IpAddr {
+    IpAddr::from([192, 168, 10, 10 + u8::try_from(number).unwrap()])
+}
+
+/// Each service has a port of its own, so that two can share a VIP.
+fn port(service: &str) -> u16 {
+    match service {
+        "web" => 80,
+        "shop" => 443,
+        _ => 8080,
+    }
+}
+
+fn key(service: &str, vip: IpAddr) -> VirtualServerKey {
+    VirtualServerKey::Tuple { protocol: crate::network::Protocol::Tcp, address: vip, port: port(service) }
 }
 
 pub(super) fn service_name(name: &str) -> ServiceName {
@@ -108,8 +59,8 @@ impl World {
             now: Time(0),
             last: Plan::default(),
         };
-        for (number, name) in ["a", "b", "c", "d"].into_iter().enumerate() {
-            let address = IpAddr::from([192, 168, 10, 10 + u8::try_from(number).unwrap()]);
+        for (number, name) in NODES.into_iter().enumerate() {
+            let address = rip(number);
             let node = Node {
                 internal_ips: [address].into(),
                 ready: Some(true),
@@ -117,7 +68,7 @@ impl World {
                 ..Node::default()
             };
             world.cluster.nodes.insert(name.into(), node);
-            world.agents.insert(name.into(), Agent { awake: true, ..Agent::default() });
+            world.agents.insert(name.into(), Agent::new(address));
         }
         world.direct("a", true);
         world.direct("b", true);
@@ -159,7 +110,7 @@ impl World {
         };
         let spec = ServiceSpec {
             vips: vips.iter().map(|number| vip(*number)).collect(),
-            ports: [("TCP 80".parse().unwrap(), None)].into(),
+            ports: [(format!("TCP {}", port(name)).parse().unwrap(), None)].into(),
             scheduler: "rr".parse().unwrap(),
             persistence: None,
             real_servers: real_servers.iter().map(entry).collect(),
@@ -192,29 +143,42 @@ impl World {
 
     /// An agent takes its plan, in whatever state it is written now, and does what it says.
     pub(super) fn take(&mut self, node: &str) {
-        let Some(agent) = self.agents.get_mut(&NodeName::from(node)) else { return };
-        agent.awake = true;
-        if let Some(plan) = self.cluster.previous.get(&NodeName::from(node)) {
-            agent.plan = Some(plan.clone());
+        let name = NodeName::from(node);
+        let others: Vec<&Agent> =
+            self.agents.iter().filter(|(other, _)| **other != name).map(|(_, agent)| agent).collect();
+        let taken: BTreeSet<IpAddr> =
+            (40..50).map(vip).filter(|vip| others.iter().any(|agent| agent.held(*vip))).collect();
+        let plan = self.cluster.previous.get(&name);
+        if let Some(agent) = self.agents.get_mut(&name) {
+            agent.work(plan, |vip| taken.contains(&vip));
         }
     }
 
     /// An agent reports.
     pub(super) fn report(&mut self, node: &str) {
         let name = NodeName::from(node);
-        if let Some(agent) = self.agents.get(&name).filter(|agent| agent.awake) {
-            self.cluster.reports.insert(name, agent.report());
+        let report = self.agents.get_mut(&name).filter(|agent| agent.awake).and_then(Agent::report);
+        if let Some(report) = report {
+            self.cluster.reports.insert(name, report);
         }
     }
 
-    /// A node reboots: its kernel forgets, its disk does not.
+    /// A node reboots.
     pub(super) fn reboot(&mut self, node: &str) {
         let name = NodeName::from(node);
         if let (Some(agent), Some(node)) = (self.agents.get_mut(&name), self.cluster.nodes.get_mut(&name)) {
-            agent.boot += 1;
-            agent.awake = false;
-            node.boot_id = Some(BootId(agent.boot.to_string()));
+            agent.reboot();
+            node.boot_id = Some(agent.boot());
         }
+    }
+
+    /// The nodes to which a director's kernel sends a service's VIP.
+    pub(super) fn destinations(&self, director: &str, service: &str, number: u8) -> Vec<String> {
+        let rips = self.agents[&NodeName::from(director)].destinations(&key(service, vip(number)));
+        let named = |rip: &IpAddr| {
+            (0..4).find(|number| self::rip(*number) == *rip).map(|number| NODES[number].to_owned())
+        };
+        rips.iter().filter_map(named).collect()
     }
 
     /// Everybody does its part until nothing changes.
@@ -222,7 +186,7 @@ impl World {
         for _ in 0..64 {
             let changed = self.operate();
             let before = self.cluster.reports.clone();
-            for node in ["a", "b", "c", "d"] {
+            for node in NODES {
                 self.take(node);
                 self.report(node);
                 self.assert_safe();
@@ -241,21 +205,25 @@ impl World {
             let holders: Vec<&NodeName> =
                 self.agents.iter().filter(|(_, agent)| agent.held(vip)).map(|(name, _)| name).collect();
             assert!(holders.len() <= 1, "{vip} is held by {holders:?}");
-            for service in ["web", "shop"].map(service_name) {
-                self.assert_destinations(&service, vip);
+            for service in ["web", "shop", "other"] {
+                self.assert_destinations(service, number);
             }
         }
     }
 
-    fn assert_destinations(&self, service: &ServiceName, vip: IpAddr) {
-        for (director, agent) in &self.agents {
-            for destination in agent.destinations(service, vip) {
-                let server = &self.agents[&destination];
+    fn assert_destinations(&self, service: &str, number: u8) {
+        for director in NODES {
+            for destination in self.destinations(director, service, number) {
+                let server = &self.agents[&NodeName::from(destination.as_str())];
                 // A node that has just rebooted is found out by its boot id; until then its packets are lost.
-                let bound = !server.awake || server.bound(vip);
-                assert!(bound, "{director} sends {service} {vip} to {destination}, which has not bound it");
-                let loops = destination != *director && server.forwards(service, vip) && !server.held(vip);
-                assert!(!loops, "{director} sends {service} {vip} to {destination}, which sends it on");
+                let bound = !server.awake || server.bound(vip(number));
+                assert!(
+                    bound,
+                    "{director} sends {service} {number} to {destination}, which has not bound it"
+                );
+                let sends_on = !self.destinations(&destination, service, number).is_empty();
+                let loops = destination != director && sends_on && !server.held(vip(number));
+                assert!(!loops, "{director} sends {service} {number} to {destination}, which sends it on");
             }
         }
     }
