@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
 use lvs_e2e::lab::request::REQUEST_VARIABLE;
-use lvs_e2e::lab::{Launch, guest, own_kernel};
+use lvs_e2e::lab::{Launch, guest, own_kernel, traffic};
 use lvs_e2e::scenarios;
 
 /// A real IPVS kernel with hosts in it, for tests and for the demo.
@@ -36,6 +36,8 @@ enum Verb {
     },
     /// Show the whole way from two manifests to packets, step by step.
     Demo,
+    #[command(name = traffic::SERVE, hide = true)]
+    Serve { port: u16 },
     #[command(name = own_kernel::ENTER, hide = true)]
     EnterNamespaces,
 }
@@ -73,6 +75,7 @@ fn on_the_machine(verb: Verb) -> Result<ExitCode> {
         Verb::Demo => {
             Launch::new(&program, "demo")?.show().run()?;
         }
+        Verb::Serve { port } => traffic::serve(port)?,
         Verb::EnterNamespaces => return own_kernel::enter(),
     }
     Ok(ExitCode::SUCCESS)

@@ -138,6 +138,8 @@ fn furnish(name: &str, folder: &Path, boot: u32) -> Result<()> {
     fs::create_dir_all(&kept)?;
     bind(&kept, Path::new("/var/lib"))?;
     special("tmpfs", "/run")?;
+    // Without duplicate address detection a host's own addresses are usable when its links are up, not a second later.
+    fs::write("/proc/sys/net/ipv6/conf/default/accept_dad", "0")?;
     // The mounted one shows the links of the namespace in which it was mounted.
     special("sysfs", "/sys")?;
     let id = folder.join("boot-id");

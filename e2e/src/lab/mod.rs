@@ -9,23 +9,31 @@
 //! that tests, and nothing that a scenario writes reaches its disk, except the folder of the run.
 
 pub mod cpu;
+pub mod frame;
 pub mod guest;
 pub mod host;
 pub mod launch;
+pub mod modules;
 pub mod namespace;
+pub mod neighbour;
 pub mod network;
 pub mod outside;
 pub mod own_kernel;
+pub mod packet;
 pub mod process;
 pub mod request;
 pub mod root;
+pub mod snapshot;
 pub mod topology;
+pub mod traffic;
 pub mod uml;
 
+pub use frame::Mac;
 pub use host::Host;
 pub use launch::{Launch, Report};
 pub use namespace::Namespace;
 pub use network::Lab;
 pub use outside::Outside;
 pub use process::{Output, Process};
+pub use snapshot::{Counters, Snapshot};
 pub use topology::{HostSpec, LinkSpec, Topology};

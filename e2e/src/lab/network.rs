@@ -108,8 +108,7 @@ impl Lab {
     fn wire(&mut self, host: &Host, spec: &HostSpec) -> Result<()> {
         let mut lines = "link set lo up\n".to_owned() + &self.plug(host, &spec.links)?;
         for route in &spec.routes {
-            let family = if route.contains("::") { "-6 " } else { "" };
-            writeln!(lines, "{family}route add {route}")?;
+            writeln!(lines, "route add {route}")?;
         }
         if spec.forwards {
             for switch in ["ipv4/ip_forward", "ipv6/conf/all/forwarding"] {

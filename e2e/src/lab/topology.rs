@@ -16,7 +16,7 @@ pub struct HostSpec {
     pub name: String,
     /// Its links besides `lo`.
     pub links: Vec<LinkSpec>,
-    /// Routes in the words of `ip route add`: `default via 192.168.10.1`.
+    /// Routes in the words of `ip route add`: `default via 192.168.10.1`, `::/0 via fd00:10::1`.
     pub routes: Vec<String>,
     /// Whether it forwards packets of others, as a router does.
     pub forwards: bool,
@@ -63,7 +63,7 @@ impl Topology {
         router.links.push(LinkSpec { name: "eth1".to_owned(), ..far(1..=1) });
         router.routes.clear();
         router.forwards = true;
-        let routes = vec!["default via 10.20.0.1".to_owned(), "default via fd00:20::1".to_owned()];
+        let routes = vec!["default via 10.20.0.1".to_owned(), "::/0 via fd00:20::1".to_owned()];
         hosts.push(router);
         hosts.push(HostSpec {
             name: "far-client".to_owned(),
@@ -126,7 +126,7 @@ fn on_lan(name: &str, numbers: std::ops::RangeInclusive<u8>) -> HostSpec {
     HostSpec {
         name: name.to_owned(),
         links: vec![LinkSpec { name: "eth0".to_owned(), network: LAN.to_owned(), addresses }],
-        routes: vec!["default via 192.168.10.1".to_owned(), "default via fd00:10::1".to_owned()],
+        routes: vec!["default via 192.168.10.1".to_owned(), "::/0 via fd00:10::1".to_owned()],
         forwards: false,
     }
 }

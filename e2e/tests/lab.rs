@@ -1,0 +1,88 @@
+//! The lab tries itself, from the side of the machine that tests.
+
+use std::io::Write as _;
+use std::net::TcpListener;
+use std::path::Path;
+use std::time::Duration;
+
+use lvs_e2e::lab::outside::ADDRESS;
+use lvs_e2e::lab::{Launch, Outside};
+use lvs_e2e::scenarios::lab_itself::Booted;
+
+fn launch(scenario: &str) -> Launch<'static> {
+    Launch::new(Path::new(env!("CARGO_BIN_EXE_lvs-lab")), scenario).unwrap()
+}
+
+#[test]
+fn a_guest_boots_and_has_ipvs() {
+    let report = launch("lab-boots").run().unwrap();
+    let booted: Booted = serde_json::from_value(report.value).unwrap();
+    assert!(!booted.release.is_empty());
+}
+
+#[test]
+fn hosts_have_their_own() {
+    launch("lab-hosts").run().unwrap();
+}
+
+#[test]
+fn a_host_reboots() {
+    launch("lab-reboot").run().unwrap();
+}
+
+#[test]
+fn two_hosts_that_answer_for_one_address_are_both_seen() {
+    launch("lab-neighbours").run().unwrap();
+}
+
+#[test]
+fn direct_routing_by_hand_forwards_and_replies_bypass_the_director() {
+    launch("lab-direct-routing").run().unwrap();
+}
+
+#[test]
+fn hosts_reach_a_server_outside_the_guest_each_with_its_own_address() {
+    let outside = Outside::new().unwrap();
+    let listener = outside.namespace().inside(|| TcpListener::bind((ADDRESS, 0))).unwrap().unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let peer = stream.peer_addr().unwrap();
+            stream.write_all(peer.ip().to_string().as_bytes()).unwrap();
+        }
+    });
+    let report = launch("lab-outside").arguments(port.into()).outside(&outside).run().unwrap();
+    assert_eq!(report.value, serde_json::json!(["10.77.0.100", "10.77.0.101"]));
+}
+
+#[test]
+fn a_panic_in_the_guest_fails_the_run_and_shows_the_console() {
+    let error = launch("lab-panics").arguments("on purpose".into()).run().unwrap_err().to_string();
+    assert!(error.contains("scenario lab-panics: panicked: on purpose"), "{error}");
+    assert!(error.contains("the console says this before the panic"), "{error}");
+    forget(&error);
+}
+
+#[test]
+fn a_guest_that_hangs_is_ended_with_all_its_processes() {
+    let error = launch("lab-hangs").timeout(Duration::from_secs(8)).run().unwrap_err().to_string();
+    assert!(error.contains("no verdict after 8 s"), "{error}");
+    let folder = forget(&error);
+    // Every process of the guest, the kernel's own included, has the folder of its run on its command line.
+    let mut left = Vec::new();
+    for process in std::fs::read_dir("/proc").unwrap().flatten() {
+        let line = std::fs::read(process.path().join("cmdline")).unwrap_or_default();
+        if String::from_utf8_lossy(&line).contains(&folder) {
+            left.push(process.path());
+        }
+    }
+    assert!(left.is_empty(), "still there: {left:?}");
+}
+
+/// Removes the folder of a run that failed on purpose, and returns its path.
+fn forget(error: &str) -> String {
+    let folder = error.rsplit("all of it is kept in ").next().unwrap().trim().to_owned();
+    assert!(folder.contains("lvs-lab-"), "{error}");
+    std::fs::remove_dir_all(&folder).unwrap();
+    folder
+}
