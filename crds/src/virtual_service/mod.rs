@@ -1,0 +1,148 @@
+//! VirtualService: VIPs, ports, a scheduler, and the real servers behind them.
+
+mod parse;
+
+use kube::{CustomResource, KubeSchema};
+use lvs_core::network::Protocol;
+use lvs_core::status::ServiceStatus;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+pub use parse::{name, service};
+
+use crate::address::{LONGEST_ADDRESS, host_rule, hosts_rule};
+use crate::as_written::AsWritten;
+use crate::label_selector::{LabelSelector, NOT_EMPTY};
+
+/// What a user wants of an LVS virtual service.
+#[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[kube(
+    group = "lvs-operator.io",
+    version = "v1alpha1",
+    kind = "VirtualService",
+    plural = "virtualservices",
+    shortname = "lvs",
+    category = "lvs-operator",
+    namespaced,
+    status = "VirtualServiceStatus",
+    derive = "PartialEq",
+    derive = "Default",
+    doc = "An LVS virtual service: directors take connections to its VIPs and ports and hand each to a real server, by direct routing. The reply goes from the real server straight to the client.",
+    validation = Rule::new("self.metadata.name.size() <= 63").message("metadata.name: write at most 63 characters"),
+    printcolumn(name = "VIPs", type_ = "string", json_path = ".status.summary.vips"),
+    printcolumn(name = "Ports", type_ = "string", json_path = ".status.summary.ports"),
+    printcolumn(name = "Holders", type_ = "string", json_path = ".status.summary.holders"),
+    printcolumn(name = "Real-Servers", type_ = "string", json_path = ".status.summary.realServers"),
+    printcolumn(name = "Ready", type_ = "string", json_path = r#".status.conditions[?(@.type=="Ready")].status"#),
+    printcolumn(name = "Reason", type_ = "string", json_path = r#".status.conditions[?(@.type=="Ready")].reason"#, priority = 1),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+#[serde(rename_all = "camelCase")]
+pub struct VirtualServiceSpec {
+    /// The virtual IP addresses that clients connect to, each once. Each must lie in a pool of exactly one
+    /// DirectorGroup, and be no address of a node.
+    #[schemars(length(min = 1, max = 16))]
+    #[x_kube(validation = Rule::new("self.all(vip, self.exists_one(other, other.address == vip.address))").message("a VIP stands here twice: write each once"))]
+    pub vips: Vec<Vip>,
+    /// The ports of every VIP, each protocol and port once. By direct routing the real servers listen on the VIPs and
+    /// on these same ports.
+    #[schemars(length(min = 1, max = 64))]
+    #[x_kube(
+        merge_strategy = ListMerge::Map(vec!["protocol".into(), "port".into()]),
+        validation = Rule::new("self.all(port, !has(port.name) || self.exists_one(other, has(other.name) && other.name == port.name))").message("two ports have the same name: give each its own")
+    )]
+    pub ports: Vec<Port>,
+    /// How a director chooses the real server of a new connection, by the kernel's own name: rr, wrr, lc, wlc, fo,
+    /// ovf, lblc, lblcr, dh, sh, mh, sed, nq, twos. Default wlc, as for ipvsadm.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 15))]
+    #[x_kube(validation = Rule::new("self.matches('^[a-z0-9_-]+$')").message("not the name of a scheduler: write the kernel's own, such as rr, wlc or sh"))]
+    pub scheduler: Option<String>,
+    /// Keeps all connections of a client with one real server. Absent: each connection is scheduled anew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub persistence: Option<PersistenceSpec>,
+    /// The real servers, each entry with a name of its own. With none, no connection is answered.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 256))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub real_servers: Vec<RealServer>,
+}
+
+/// What a user reads of a VirtualService.
+pub type VirtualServiceStatus = AsWritten<ServiceStatus>;
+
+/// A virtual IP address.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Vip {
+    /// An IPv4 or IPv6 address in its canonical form, such as 192.168.10.40 or 2001:db8::40.
+    #[schemars(length(min = 2, max = LONGEST_ADDRESS))]
+    #[x_kube(validation = host_rule())]
+    pub address: String,
+}
+
+/// A port of every VIP.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Port {
+    /// The port, 1 to 65535.
+    #[schemars(range(min = 1, max = 65535))]
+    pub port: i32,
+    /// TCP, UDP or SCTP. Default TCP.
+    #[serde(default = "tcp")]
+    pub protocol: Protocol,
+    /// A name for people, a DNS label of at most 63 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63))]
+    #[x_kube(validation = Rule::new("self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')").message("not a DNS label: write lower-case letters, digits and '-', such as http"))]
+    pub name: Option<String>,
+}
+
+fn tcp() -> Protocol {
+    Protocol::Tcp
+}
+
+/// Persistence: a client's connections stay with one real server.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PersistenceSpec {
+    /// How long a client stays with its real server after its last connection, in seconds, 1 to 2678400 (31 days, the
+    /// most that ipvsadm takes). Default 300, as for ipvsadm.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 2_678_400))]
+    pub timeout_seconds: Option<i32>,
+}
+
+/// An entry of the real servers: one node, the nodes that a selector matches, or a host without an agent.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("[has(self.nodeName), has(self.nodeSelector), has(self.addresses)].filter(given, given).size() == 1").message("write exactly one of nodeName, nodeSelector and addresses"))]
+pub struct RealServer {
+    /// The name of the entry, a DNS label of at most 63 characters.
+    #[schemars(length(min = 1, max = 63))]
+    #[x_kube(validation = Rule::new("self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')").message("not a DNS label: write lower-case letters, digits and '-', such as web-1"))]
+    pub name: String,
+    /// One Node of the cluster, by its name. It wins over a selector that matches the same Node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    #[x_kube(validation = Rule::new("self.matches('^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$')").message("not the name of a Node: write it as kubectl get nodes shows it"))]
+    pub node_name: Option<String>,
+    /// The Nodes whose labels meet at least one requirement, and all that are written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new(NOT_EMPTY).message("matches every Node: write at least one requirement"))]
+    pub node_selector: Option<LabelSelector>,
+    /// A host without an agent, by its own addresses (RIPs), at most one of each family. It must bind the VIPs and keep
+    /// silent on ARP for them by itself. A Node's address is refused: write nodeName instead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 2), inner(length(max = LONGEST_ADDRESS)))]
+    #[x_kube(
+        validation = hosts_rule(),
+        validation = Rule::new("self.size() < 2 || !self.all(address, isIP(address)) || ip(self[0]).family() != ip(self[1]).family()").message("write at most one address of each family")
+    )]
+    pub addresses: Option<Vec<String>>,
+    /// The share of new connections that it gets, in proportion to the others' weights, 0 to 65535. With 0 it gets no
+    /// new ones and keeps those that it has. Default 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 65535))]
+    pub weight: Option<i32>,
+}

@@ -1,0 +1,201 @@
+//! A VirtualService in the brain's terms.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use kube::core::ObjectMeta;
+use lvs_core::cluster::{RealServerSpec, RealServerTarget, Service, ServiceSpec};
+use lvs_core::ipvs::PortKey;
+use lvs_core::names::{NodeName, SchedulerName, ServiceName};
+use lvs_core::node_plan::FormPersistence;
+use lvs_core::node_report::Trouble;
+
+use super::{PersistenceSpec, Port, RealServer, VirtualServiceSpec};
+use crate::address;
+use crate::field::{Findings, invalid};
+use crate::metadata;
+use crate::names::{ADOPT, is_dns_label, is_object_name};
+
+/// The most that ipvsadm takes as a persistence timeout: 31 days.
+const LONGEST_PERSISTENCE: i32 = 31 * 86_400;
+
+/// The name of a VirtualService; one without a namespace is in `default`.
+#[must_use]
+pub fn name(metadata: &ObjectMeta) -> ServiceName {
+    let namespace = metadata.namespace.as_deref().unwrap_or("default");
+    ServiceName::new(namespace, metadata.name.as_deref().unwrap_or_default())
+}
+
+/// A VirtualService in the brain's terms. `spec` is what was read of it, or why it could not be: then that, too, is a
+/// service, whose verdict says so.
+#[must_use]
+pub fn service(metadata: &ObjectMeta, spec: Result<&VirtualServiceSpec, &str>) -> Service {
+    let mut findings = Findings::default();
+    let adopt = adopt(metadata, &mut findings);
+    let name = metadata.name.as_deref().unwrap_or_default();
+    findings.require(name.len() <= 63, "metadata.name", "write at most 63 characters");
+    let spec = spec.map_err(invalid).and_then(|spec| read(spec, findings));
+    Service {
+        uid: metadata.uid.clone().unwrap_or_default(),
+        created: metadata::created(metadata),
+        generation: metadata.generation.unwrap_or_default(),
+        adopt,
+        spec,
+    }
+}
+
+fn adopt(metadata: &ObjectMeta, findings: &mut Findings) -> bool {
+    match metadata.annotations.as_ref().and_then(|annotations| annotations.get(ADOPT)).map(String::as_str) {
+        Some("true") => true,
+        Some("false") | None => false,
+        Some(other) => {
+            findings.add(
+                format!("metadata.annotations[{ADOPT}]"),
+                format!("{other:?}: write \"true\" or \"false\""),
+            );
+            false
+        }
+    }
+}
+
+fn read(spec: &VirtualServiceSpec, mut findings: Findings) -> Result<ServiceSpec, Trouble> {
+    let vips = vips(spec, &mut findings);
+    let ports = ports(&spec.ports, &mut findings);
+    let scheduler = spec.scheduler.as_deref().unwrap_or("wlc");
+    let scheduler = findings.take("spec.scheduler", read_scheduler(scheduler));
+    let persistence =
+        spec.persistence.as_ref().and_then(|persistence| read_persistence(persistence, &mut findings));
+    let real_servers = real_servers(&spec.real_servers, &mut findings);
+    let spec = scheduler.map(|scheduler| ServiceSpec { vips, ports, scheduler, persistence, real_servers });
+    findings.into_result(spec)
+}
+
+fn vips(spec: &VirtualServiceSpec, findings: &mut Findings) -> BTreeSet<std::net::IpAddr> {
+    findings.require((1..=16).contains(&spec.vips.len()), "spec.vips", "write 1 to 16 VIPs");
+    let mut vips = BTreeSet::new();
+    for (index, vip) in spec.vips.iter().enumerate() {
+        let path = format!("spec.vips[{index}].address");
+        let Some(address) = findings.take(&path, address::host(&vip.address)) else { continue };
+        findings.require(vips.insert(address), path, format!("{address} stands here twice: write it once"));
+    }
+    vips
+}
+
+fn ports(ports: &[Port], findings: &mut Findings) -> BTreeMap<PortKey, Option<String>> {
+    findings.require((1..=64).contains(&ports.len()), "spec.ports", "write 1 to 64 ports");
+    let mut read = BTreeMap::new();
+    let mut names = BTreeSet::new();
+    for (index, port) in ports.iter().enumerate() {
+        let path = format!("spec.ports[{index}]");
+        if let Some(name) = &port.name {
+            findings.require(is_dns_label(name), format!("{path}.name"), dns_label(name, "http"));
+            let new = names.insert(name);
+            findings.require(
+                new,
+                format!("{path}.name"),
+                format!("{name:?} stands here twice: give each port its own"),
+            );
+        }
+        let number =
+            in_range(port.port, 1, i32::from(u16::MAX)).and_then(|number| u16::try_from(number).ok());
+        let Some(number) = number else {
+            findings.add(format!("{path}.port"), format!("{}: write 1 to 65535", port.port));
+            continue;
+        };
+        let key = PortKey { protocol: port.protocol, port: number };
+        let new = read.insert(key, port.name.clone()).is_none();
+        findings.require(new, path, format!("{key} stands here twice: write it once"));
+    }
+    read
+}
+
+fn read_scheduler(text: &str) -> Result<SchedulerName, String> {
+    let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'_');
+    let wrong = || format!("{text:?}: write the kernel's name of a scheduler, such as rr, wlc or sh");
+    if !text.bytes().all(inner) {
+        return Err(wrong());
+    }
+    text.parse().map_err(|_| wrong())
+}
+
+fn read_persistence(persistence: &PersistenceSpec, findings: &mut Findings) -> Option<FormPersistence> {
+    let seconds = persistence.timeout_seconds.unwrap_or(300);
+    let Some(timeout_seconds) = in_range(seconds, 1, LONGEST_PERSISTENCE) else {
+        let message =
+            format!("{seconds}: write 1 to {LONGEST_PERSISTENCE} seconds, or leave spec.persistence out");
+        findings.add("spec.persistence.timeoutSeconds", message);
+        return None;
+    };
+    Some(FormPersistence { timeout_seconds, ipv4_prefix_length: 32, ipv6_prefix_length: 128 })
+}
+
+fn real_servers(entries: &[RealServer], findings: &mut Findings) -> BTreeMap<String, RealServerSpec> {
+    findings.require(
+        entries.len() <= 256,
+        "spec.realServers",
+        "write at most 256 entries; a selector matches any number of Nodes",
+    );
+    let mut read = BTreeMap::new();
+    for (index, entry) in entries.iter().enumerate() {
+        let path = format!("spec.realServers[{index}]");
+        findings.require(is_dns_label(&entry.name), format!("{path}.name"), dns_label(&entry.name, "web-1"));
+        let weight = in_range(entry.weight.unwrap_or(1), 0, i32::from(u16::MAX));
+        if weight.is_none() {
+            let weight = entry.weight.unwrap_or_default();
+            findings.add(format!("{path}.weight"), format!("{weight}: write 0 to 65535"));
+        }
+        let (Some(target), Some(weight)) = (target(entry, &path, findings), weight) else { continue };
+        let new = read.insert(entry.name.clone(), RealServerSpec { target, weight }).is_none();
+        findings.require(
+            new,
+            format!("{path}.name"),
+            format!("{:?} stands here twice: give each its own", entry.name),
+        );
+    }
+    read
+}
+
+fn target(entry: &RealServer, path: &str, findings: &mut Findings) -> Option<RealServerTarget> {
+    match (&entry.node_name, &entry.node_selector, &entry.addresses) {
+        (Some(name), None, None) => {
+            let message =
+                format!("{name:?} is not the name of a Node: write it as kubectl get nodes shows it");
+            findings.require(is_object_name(name), format!("{path}.nodeName"), message);
+            Some(RealServerTarget::Node(NodeName(name.clone())))
+        }
+        (None, Some(selector), None) => {
+            let path = format!("{path}.nodeSelector");
+            findings.require(
+                !selector.is_empty(),
+                &path,
+                "matches every Node: write at least one requirement",
+            );
+            Some(RealServerTarget::Nodes(selector.read(&path, findings)))
+        }
+        (None, None, Some(addresses)) => foreign(addresses, &format!("{path}.addresses"), findings),
+        _ => {
+            findings.add(path, "write exactly one of nodeName, nodeSelector and addresses");
+            None
+        }
+    }
+}
+
+fn foreign(addresses: &[String], path: &str, findings: &mut Findings) -> Option<RealServerTarget> {
+    let read: BTreeSet<_> = addresses
+        .iter()
+        .enumerate()
+        .filter_map(|(index, text)| findings.take(format!("{path}[{index}]"), address::host(text)))
+        .collect();
+    let fits = (1..=2).contains(&addresses.len()) && address::one_per_family(&read);
+    findings.require(fits, path, "write one address, or one of each family");
+    fits.then_some(RealServerTarget::Foreign(read))
+}
+
+fn in_range(number: i32, least: i32, most: i32) -> Option<u32> {
+    (least..=most).contains(&number).then_some(number).and_then(|number| u32::try_from(number).ok())
+}
+
+fn dns_label(text: &str, example: &str) -> String {
+    format!(
+        "{text:?} is not a DNS label: write at most 63 lower-case letters, digits and '-', such as {example}"
+    )
+}
