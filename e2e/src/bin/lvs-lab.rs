@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
-use lvs_e2e::lab::request::REQUEST_VARIABLE;
+use lvs_e2e::lab::request::{REQUEST_VARIABLE, Request};
 use lvs_e2e::lab::{Launch, guest, own_kernel, traffic};
 use lvs_e2e::scenarios;
 
@@ -76,7 +76,11 @@ fn on_the_machine(verb: Verb) -> Result<ExitCode> {
             Launch::new(&program, "demo")?.show().run()?;
         }
         Verb::Serve { port } => traffic::serve(port)?,
-        Verb::EnterNamespaces => return own_kernel::enter(),
+        Verb::EnterNamespaces => {
+            let path =
+                std::env::var_os(REQUEST_VARIABLE).context("no request is named in the environment")?;
+            return own_kernel::enter(&Request::read(path.as_ref())?);
+        }
     }
     Ok(ExitCode::SUCCESS)
 }

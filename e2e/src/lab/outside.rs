@@ -1,7 +1,7 @@
 //! A network outside the guest: where a server runs that the hosts of the lab reach, such as an API server.
 //!
-//! It is a network namespace on the machine that tests, with one tap. The guest's kernel runs in that namespace and takes
-//! the other end as `vec0`; a lab with management links ([`super::Topology::with_management`]) plugs `vec0` into their
+//! It is a network namespace on the machine that tests, with a bridge and a tap on it. The guest's kernel runs in that
+//! namespace and takes the other end as `vec0` (`LAB=host`: a veth pair instead of the tap); a lab with management links ([`super::Topology::with_management`]) plugs `vec0` into their
 //! switch. So each host has its own address on 10.77.0.0/24 and reaches [`ADDRESS`] without anybody's routing or
 //! translation, and a server outside sees who asks.
 
@@ -15,6 +15,9 @@ use super::process::{self, Output};
 /// Address of the outside, as the hosts see it.
 pub const ADDRESS: &str = "10.77.0.1";
 
+/// Bridge that holds [`ADDRESS`].
+pub(super) const BRIDGE: &str = "outside";
+
 /// The outside. It goes with this value.
 #[derive(Debug)]
 pub struct Outside {
@@ -22,13 +25,18 @@ pub struct Outside {
 }
 
 impl Outside {
-    /// Makes the namespace with `tap0`, which has [`ADDRESS`].
+    /// Makes the namespace with the bridge, which has [`ADDRESS`], and `tap0`.
     ///
     /// Fails without root, without `/dev/net/tun`, or without the program `ip`.
     pub fn new() -> Result<Self> {
         let namespace = Namespace::new(Isolation::Network, || {
             let lines = format!(
-                "link set lo up\ntuntap add dev tap0 mode tap\naddr add {ADDRESS}/24 dev tap0\nlink set tap0 up\n"
+                "link set lo up
+                link add {BRIDGE} type bridge forward_delay 0 mcast_snooping 0
+                addr add {ADDRESS}/24 dev {BRIDGE}
+                link set {BRIDGE} up
+                tuntap add dev tap0 mode tap
+                link set tap0 master {BRIDGE} up\n"
             );
             process::run(&process::words(["ip", "-batch", "-"]), &lines)?.success().map(drop)
         });

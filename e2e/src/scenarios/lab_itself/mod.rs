@@ -17,7 +17,7 @@ use crate::lab::{Lab, Topology, outside};
 /// The scenarios of this module.
 pub const SCENARIOS: &[Scenario] = &[
     Scenario { name: "lab-boots", rows: &["part 7"], needs_ipvs: true, run: boots },
-    Scenario { name: "lab-hosts", rows: &["part 7"], needs_ipvs: false, run: hosts::have_their_own },
+    Scenario { name: "lab-hosts", rows: &["part 7"], needs_ipvs: true, run: hosts::have_their_own },
     Scenario { name: "lab-reboot", rows: &["part 7"], needs_ipvs: false, run: hosts::reboot },
     Scenario { name: "lab-neighbours", rows: &["part 7"], needs_ipvs: false, run: neighbours::two_answer },
     Scenario {
