@@ -108,6 +108,9 @@ pub struct Run {
 /// Arguments of `observe`.
 #[derive(Debug, Args)]
 pub struct Observe {
+    /// Where the state is.
+    #[command(flatten)]
+    pub folders: StateFolders,
     /// Which node this is.
     #[command(flatten)]
     pub node: NodeChoice,

@@ -11,4 +11,13 @@
 //! Every decision is `lvs-core`'s. What is ours of the kernel is written down (`custody`) before it is done, and the
 //! last good plan lies on disk (`state`), so that nothing here has to be alive for traffic to flow.
 
+pub mod arguments;
 pub mod crash_point;
+pub mod custody;
+pub mod kernel;
+pub mod local;
+pub mod plan_source;
+pub mod report;
+pub mod run;
+pub mod state;
+pub mod verbs;

@@ -2,6 +2,36 @@
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::sync::{Arc, RwLock};
+use std::time::Duration;
+
+/// How often the name is resolved again.
+const REFRESH: Duration = Duration::from_secs(60);
+
+/// The addresses as they are known now; empty until the name has resolved for the first time.
+pub type Known = Arc<RwLock<BTreeSet<IpAddr>>>;
+
+/// Keeps resolving the API server's host, from now on.
+#[must_use]
+pub fn follow((host, port): (String, u16)) -> Known {
+    let known = Known::default();
+    let filled = known.clone();
+    tokio::spawn(async move {
+        loop {
+            match resolve(&host, port).await {
+                Ok(addresses) => {
+                    // A writer that panicked can only have been this one.
+                    if let Ok(mut known) = filled.write() {
+                        *known = addresses;
+                    }
+                }
+                Err(error) => tracing::warn!(host, %error, "the API server's name does not resolve"),
+            }
+            tokio::time::sleep(REFRESH).await;
+        }
+    });
+    known
+}
 
 /// The addresses that the host of an API server's URL stands for, as the node resolves it now.
 ///

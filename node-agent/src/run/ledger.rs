@@ -44,3 +44,11 @@ impl Ledger {
         Ok(())
     }
 }
+
+#[cfg(test)]
+impl Ledger {
+    /// From now on every write to disk fails.
+    pub(super) fn refuse_writes(&mut self) {
+        self.journal.as_mut().unwrap().refuse_writes();
+    }
+}

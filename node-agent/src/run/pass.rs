@@ -3,19 +3,21 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
-use lvs_core::kernel::Kernel;
+use lvs_core::kernel::{Kernel, Op};
 use lvs_core::local::{Local, Probe};
-use lvs_core::node_plan::NodePlan;
-use lvs_core::node_report::NodeReport;
+use lvs_core::names::ServiceName;
+use lvs_core::node_plan::{NodePlan, PlannedService};
+use lvs_core::node_report::{NodeReport, Trouble};
+use lvs_core::reason::Reason;
 use lvs_core::time::Monotonic;
 use lvs_core::wanted::{Hold, Phase, Scope, Wanted};
 
 use super::backoff::Backoff;
 use super::host::Host;
 use super::ledger::Ledger;
-use super::phase::Progress;
+use super::phase::{Hands, Progress};
 
 /// How often one pass looks, acts and probes: operations, then probes, then what the probes allow, and once more for
 /// what somebody else changed meanwhile. What is left then waits for the next pass.
@@ -94,7 +96,7 @@ impl<H: Host> Engine<H> {
         let mut tried = Vec::new();
         for _ in 0..ROUNDS {
             let view = self.look(plan)?;
-            let mut progress = self.act(&view.phases)?;
+            let mut progress = self.act(&view)?;
             tried.append(&mut progress.tried);
             let probed = self.probe(&view.wanted);
             if !progress.changed && !probed {
@@ -114,6 +116,9 @@ impl<H: Host> Engine<H> {
     /// [`PassError::Observe`].
     pub fn look(&mut self, plan: &NodePlan) -> Result<View, PassError> {
         let (kernel, mut local) = self.host.observe(plan).map_err(PassError::Observe)?;
+        // A probe says nothing of a time after which somebody else was to have the VIP.
+        self.probes.retain(|vip, _| attracts(plan, *vip));
+        local.ours = self.ledger.custody().addresses();
         local.probes.extend(self.probes.iter().map(|(vip, probe)| (*vip, probe.clone())));
         let (wanted, due) = lvs_core::render::render(plan, &local, self.host.now());
         let (phases, holds) = lvs_core::diff::diff(&wanted, &kernel, self.ledger.custody(), &Scope::Everything);
@@ -125,18 +130,20 @@ impl<H: Host> Engine<H> {
     pub fn report(&self, plan: &NodePlan, outcome: &Outcome) -> NodeReport {
         let View { kernel, local, wanted, holds, .. } = &outcome.view;
         let failures = &outcome.progress.failures;
-        lvs_core::report::report(plan, local, wanted, kernel, self.ledger.custody(), holds, failures)
+        let mut report =
+            lvs_core::report::report(plan, local, wanted, kernel, self.ledger.custody(), holds, failures);
+        for op in &outcome.progress.undone {
+            accuse(&mut report, plan, wanted, op);
+        }
+        report
     }
 
-    fn act(&mut self, phases: &[Phase]) -> Result<Progress, PassError> {
-        let mut progress = Progress::default();
-        for phase in phases {
-            if self.stop.load(Ordering::Relaxed) {
-                return Err(PassError::Stopped);
-            }
-            progress.execute(phase, &mut self.host, &mut self.ledger, &mut self.backoff)?;
+    fn act(&mut self, view: &View) -> Result<Progress, PassError> {
+        if view.phases.is_empty() {
+            return Ok(Progress::default());
         }
-        Ok(progress)
+        let Self { host, ledger, backoff, stop, .. } = self;
+        Hands { host, ledger, backoff, stop }.work(view)
     }
 
     /// Makes the probes that are due. Whether there were any.
@@ -148,5 +155,30 @@ impl<H: Host> Engine<H> {
         let at = self.host.now();
         self.probes.extend(outcomes.into_iter().map(|(vip, outcome)| (vip, Probe { at, outcome })));
         true
+    }
+}
+
+fn attracts(plan: &NodePlan, vip: IpAddr) -> bool {
+    plan.services.values().any(|part| part.vips.get(&vip).is_some_and(|planned| planned.attract))
+}
+
+/// Says of the services that an operation is for, else of the node, that somebody else keeps undoing it.
+fn accuse(report: &mut NodeReport, plan: &NodePlan, wanted: &Wanted, op: &Op) {
+    let message = format!("somebody else keeps undoing this, which is therefore done more and more rarely: {op}");
+    let trouble = Trouble::new(Reason::ForeignChange, message);
+    let owner = op.virtual_server().and_then(|key| wanted.owners.get(&key));
+    let concerned = |name: &ServiceName, part: &PlannedService| match owner {
+        Some(owner) => owner == name,
+        None => op.vip().is_some_and(|vip| part.vips.contains_key(&vip)),
+    };
+    let mut of_node = true;
+    for (name, _) in plan.services.iter().filter(|(name, part)| concerned(name, part)) {
+        if let Some(service) = report.services.get_mut(name) {
+            service.troubles.insert(trouble.clone());
+            of_node = false;
+        }
+    }
+    if of_node {
+        report.node.troubles.insert(trouble);
     }
 }

@@ -1,6 +1,9 @@
-//! Doing one phase: custody before, operations, custody after.
+//! Doing the phases of a diff: for each, custody before, the operations, custody after.
 
-use lvs_core::custody::{Item, Record};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use lvs_core::diff::Run;
 use lvs_core::kernel::{Op, Refusal};
 use lvs_core::time::Monotonic;
 use lvs_core::wanted::{Failure, Phase, PhaseName};
@@ -8,8 +11,7 @@ use lvs_core::wanted::{Failure, Phase, PhaseName};
 use super::backoff::{Backoff, Waiting};
 use super::host::Host;
 use super::ledger::Ledger;
-use crate::crash_point;
-use crate::custody::Error;
+use super::pass::{PassError, View};
 
 /// An operation that was tried, and what the kernel said.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -24,108 +26,82 @@ pub struct Tried {
     pub refusal: Option<Refusal>,
 }
 
-/// What became of a plan's phases so far.
+/// What became of a diff's phases.
 #[derive(Debug, Default)]
 pub struct Progress {
     /// Every operation that was tried.
     pub tried: Vec<Tried>,
-    /// Operations that failed, that wait for their next try, or that depend on one of these.
+    /// Operations that failed, that wait for their next try, or that were left out because of one of these.
     pub failures: Vec<Failure>,
+    /// Operations that succeeded before, were undone by somebody else, and now wait for their next try.
+    pub undone: Vec<Op>,
     /// When the first of those that wait is due.
     pub due: Option<Monotonic>,
     /// Whether anything was changed, in the kernel or in custody.
     pub changed: bool,
 }
 
-impl Progress {
-    /// Does one phase as far as it goes.
+/// What phases are done with.
+pub(super) struct Hands<'a, H> {
+    pub(super) host: &'a mut H,
+    pub(super) ledger: &'a mut Ledger,
+    pub(super) backoff: &'a mut Backoff,
+    pub(super) stop: &'a AtomicBool,
+}
+
+impl<H: Host> Hands<'_, H> {
+    /// Does the phases of a view, in order.
     ///
     /// # Errors
-    /// Where custody cannot be written; then no operation was done whose custody is not on disk.
-    pub fn execute(
-        &mut self,
-        phase: &Phase,
-        host: &mut impl Host,
-        ledger: &mut Ledger,
-        backoff: &mut Backoff,
-    ) -> Result<(), Error> {
-        let now = host.now();
-        let ops = self.admitted(&phase.ops, backoff, now);
-        let before = records_for(&phase.before, &phase.ops, &ops);
-        let earlier: Vec<Record> = before.iter().map(|record| ledger.custody().standing(record.item())).collect();
-        self.append(ledger, &before)?;
-        let mut succeeded = Vec::with_capacity(ops.len());
-        let mut put_back = Vec::new();
-        for batch in ops.chunks(crash_point::batch_size()) {
-            crash_point::pass();
-            let refused = host.apply(batch);
-            crash_point::pass();
-            for (place, op) in batch.iter().enumerate() {
-                let refusal = refused.iter().find(|(at, _)| *at == place).map(|(_, refusal)| *refusal);
-                backoff.note(op, refusal, now);
-                self.tried.push(Tried { phase: phase.name, op: *op, refusal });
-                match refusal {
-                    None => succeeded.push(*op),
-                    Some(refusal) => {
-                        self.failures.push(Failure { op: *op, refusal: Some(refusal) });
-                        if certain(refusal) {
-                            put_back.extend(earlier.iter().filter(|record| concerns(op, &record.item())));
-                        }
-                    }
+    /// Where custody cannot be written (then no operation was done whose custody is not on disk), and between two
+    /// phases where the agent is being stopped.
+    pub(super) fn work(mut self, view: &View) -> Result<Progress, PassError> {
+        let mut progress = Progress::default();
+        let mut run = Run::new(&view.wanted, &view.kernel, self.ledger.custody(), &view.phases);
+        for phase in &view.phases {
+            if self.stop.load(Ordering::Relaxed) {
+                return Err(PassError::Stopped);
+            }
+            self.phase(phase, &mut run, &mut progress)?;
+        }
+        progress.failures = run.failures().to_vec();
+        Ok(progress)
+    }
+
+    fn phase(&mut self, phase: &Phase, run: &mut Run, progress: &mut Progress) -> Result<(), PassError> {
+        let now = self.host.now();
+        let ahead = self.ahead(phase, run, progress, now);
+        let before = run.before(phase, &ahead);
+        self.ledger.append(&before)?;
+        let refused: BTreeMap<usize, Refusal> = self.host.apply(&ahead).into_iter().collect();
+        for (place, op) in ahead.iter().enumerate() {
+            let refusal = refused.get(&place).copied();
+            self.backoff.note(op, refusal, now);
+            run.tried(phase.name, op, refusal.map_or(Ok(()), Err));
+            progress.tried.push(Tried { phase: phase.name, op: *op, refusal });
+        }
+        let after = run.after(phase);
+        self.ledger.append(&after)?;
+        progress.changed |= !(ahead.is_empty() && before.is_empty() && after.is_empty());
+        Ok(())
+    }
+
+    /// The operations that go ahead now; the others are noted as failures.
+    fn ahead(&self, phase: &Phase, run: &mut Run, progress: &mut Progress, now: Monotonic) -> Vec<Op> {
+        let mut ahead = Vec::with_capacity(phase.ops.len());
+        for op in &phase.ops {
+            if !run.admits(phase.name, op) {
+                run.left_out(phase.name, op, None);
+            } else if let Some(Waiting { until, refusal }) = self.backoff.waiting(op, now) {
+                run.left_out(phase.name, op, refusal);
+                progress.due = Some(progress.due.map_or(until, |due| due.min(until)));
+                if refusal.is_none() {
+                    progress.undone.push(*op);
                 }
-            }
-        }
-        self.changed |= !succeeded.is_empty();
-        let mut after = records_for(&phase.after, &phase.ops, &succeeded);
-        after.extend(put_back);
-        self.append(ledger, &after)
-    }
-
-    fn append(&mut self, ledger: &mut Ledger, records: &[Record]) -> Result<(), Error> {
-        if records.is_empty() {
-            return Ok(());
-        }
-        self.changed = true;
-        ledger.append(records)
-    }
-
-    /// The operations that go ahead now; the others become failures.
-    fn admitted(&mut self, ops: &[Op], backoff: &Backoff, now: Monotonic) -> Vec<Op> {
-        let mut admitted = Vec::with_capacity(ops.len());
-        for op in ops {
-            if lvs_core::diff::blocked(op, &self.failures) {
-                self.failures.push(Failure { op: *op, refusal: None });
-            } else if let Some(Waiting { until, refusal }) = backoff.waiting(op, now) {
-                self.failures.push(Failure { op: *op, refusal });
-                self.due = Some(self.due.map_or(until, |due| due.min(until)));
             } else {
-                admitted.push(*op);
+                ahead.push(*op);
             }
         }
-        admitted
+        ahead
     }
-}
-
-/// The records that stand for operations of `done`, and those that stand for no operation of the phase at all (an
-/// entry that is taken over as it is).
-fn records_for(records: &[Record], phase: &[Op], done: &[Op]) -> Vec<Record> {
-    let stands = |record: &&Record| {
-        let item = record.item();
-        let of_none = || !phase.iter().any(|op| concerns(op, &item));
-        done.iter().any(|op| concerns(op, &item)) || of_none()
-    };
-    records.iter().filter(stands).copied().collect()
-}
-
-/// Whether an operation changes an item; a virtual service takes its destinations along when it goes.
-fn concerns(op: &Op, item: &Item) -> bool {
-    match (op, item) {
-        (Op::RemoveVirtualServer(key), Item::Destination(server, _)) => key == server,
-        _ => Item::of(op) == *item,
-    }
-}
-
-/// Whether a refusal says for certain that nothing has changed.
-fn certain(refusal: Refusal) -> bool {
-    !matches!(refusal, Refusal::Other(_))
 }

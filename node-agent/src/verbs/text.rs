@@ -121,7 +121,9 @@ pub fn local(local: &Local) -> String {
         let outcome = match &probe.outcome {
             ProbeOutcome::Clean => "nobody answered".to_owned(),
             ProbeOutcome::InUse { mac } => format!("in use by {mac}"),
-            ProbeOutcome::Failed { message } => format!("failed: {message}"),
+            ProbeOutcome::NotPermitted { message } | ProbeOutcome::Failed { message } => {
+                format!("failed: {message}")
+            }
         };
         let _ = writeln!(text, "Probe of {address}: {outcome}");
     }

@@ -1,0 +1,68 @@
+//! NodePlans and slices in a text: YAML documents, JSON, or a Kubernetes `List` of them.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::Context as _;
+use kube::ResourceExt as _;
+use lvs_core::names::NodeName;
+use lvs_crds::{NodePlan, NodePlanSlice};
+use serde_json::Value;
+
+use super::seen::Seen;
+
+/// What a text shows of each node. Objects of other kinds are passed over.
+///
+/// # Errors
+/// Where the text does not parse, or an object in it is not what its kind says; the error names the place.
+pub fn parse(text: &str, from: &Path) -> anyhow::Result<BTreeMap<NodeName, Seen>> {
+    let documents: Vec<Value> = serde_saphyr::from_multiple_with_options(text, options())
+        .with_context(|| format!("{} does not parse", from.display()))?;
+    let mut nodes = BTreeMap::new();
+    for document in documents {
+        take_in(document, &mut nodes).with_context(|| from.display().to_string())?;
+    }
+    // A slice without its NodePlan belongs to no plan that could be followed.
+    nodes.retain(|_, seen: &mut Seen| seen.node_plan.is_some());
+    Ok(nodes)
+}
+
+fn take_in(mut document: Value, nodes: &mut BTreeMap<NodeName, Seen>) -> anyhow::Result<()> {
+    let kind = document.get("kind").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let name = document.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let what = || format!("{kind} {name:?}");
+    match kind.as_str() {
+        "NodePlan" => {
+            let object: NodePlan = serde_json::from_value(document).with_context(what)?;
+            let seen: &mut Seen = nodes.entry(NodeName(object.name_any())).or_default();
+            anyhow::ensure!(seen.node_plan.is_none(), "{} is there twice", what());
+            seen.node_plan = Some(object);
+        }
+        "NodePlanSlice" => {
+            let object: NodePlanSlice = serde_json::from_value(document).with_context(what)?;
+            let node = object.spec.node_name.clone();
+            nodes.entry(node).or_default().slices.insert(object.name_any(), object);
+        }
+        "List" => {
+            let items = document.get_mut("items").and_then(Value::as_array_mut).map(std::mem::take);
+            for item in items.unwrap_or_default() {
+                take_in(item, nodes)?;
+            }
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+/// Large plans are as good as small ones, so only depth and aliases are limited, where a small text could grow.
+fn options() -> serde_saphyr::Options {
+    serde_saphyr::options! {
+        with_snippet: false,
+        budget: serde_saphyr::budget! {
+            max_documents: usize::MAX,
+            max_events: usize::MAX,
+            max_nodes: usize::MAX,
+            max_total_scalar_bytes: usize::MAX,
+        },
+    }
+}

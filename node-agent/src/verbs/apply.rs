@@ -1,0 +1,109 @@
+//! `apply`: once, what is left to do.
+
+use std::fmt::Write as _;
+
+use lvs_core::kernel::Kernel;
+use lvs_core::wanted::{Failure, Hold, PhaseName};
+use serde::Serialize;
+
+use super::diff::{NamedTrouble, held, troubles};
+use super::stand::Standing;
+use super::{print, text};
+use crate::arguments;
+use crate::arguments::StateFolders;
+use crate::custody::Journal;
+use crate::local::api_servers::Known;
+use crate::plan_source::once;
+use crate::run::announcer::Announcer;
+use crate::run::ledger::Ledger;
+use crate::run::live::{Live, Purpose};
+use crate::run::pass::{Engine, Outcome};
+use crate::run::phase::Tried;
+use crate::state::lock::Lock;
+
+/// What `apply` and `cleanup` print.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Applied<'a> {
+    operations: &'a [Tried],
+    failures: &'a [Failure],
+    holds: &'a [Hold],
+    troubles: Vec<NamedTrouble<'a>>,
+    /// The kernel that a dry run leads to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    end_state: Option<&'a Kernel>,
+}
+
+/// Applies the plan once, or says what that would do. Whether everything is as planned now.
+///
+/// # Errors
+/// Where the plan or the kernel cannot be read, custody cannot be written, or another agent runs here.
+pub fn run(arguments: &arguments::Apply) -> anyhow::Result<bool> {
+    anyhow::ensure!(
+        arguments.dry_run || arguments.stand.kernel.is_none(),
+        "--kernel and --local stand for a node that nothing can be applied to: add --dry-run"
+    );
+    let written = Standing::written_node(&arguments.stand)?;
+    let (node, plan) = once::plan(&arguments.origin, &arguments.node, written)?;
+    if arguments.dry_run {
+        let mut engine = Standing::of(&arguments.stand, &arguments.folders, &node, &plan)?.engine();
+        let outcome = engine.pass(&plan)?;
+        return report(arguments.output, &outcome, true);
+    }
+    let _lock = Lock::take()?;
+    let mut engine = here(&arguments.folders, crate::local::lasting(&node)?)?;
+    let outcome = engine.pass(&plan)?;
+    Announcer::default().announce(&outcome.view, &mut engine.host);
+    report(arguments.output, &outcome, false)
+}
+
+/// An engine for this node, with its custody.
+pub(super) fn here(
+    folders: &StateFolders,
+    lasting: lvs_core::local::Local,
+) -> anyhow::Result<Engine<Live>> {
+    let ledger = Ledger::on_disk(Journal::open(&folders.custody(), &lasting.boot_id)?);
+    Ok(Engine::new(Live::open(lasting, Known::default(), Purpose::Change)?, ledger))
+}
+
+/// Prints an outcome. Whether nothing failed, is held, or is in the way.
+pub(super) fn report(format: arguments::Format, outcome: &Outcome, supposed: bool) -> anyhow::Result<bool> {
+    let (view, progress) = (&outcome.view, &outcome.progress);
+    let applied = Applied {
+        operations: &progress.tried,
+        failures: &progress.failures,
+        holds: &view.holds,
+        troubles: troubles(&view.wanted),
+        end_state: supposed.then_some(&view.kernel),
+    };
+    print::print(format, &applied, || describe(&applied, outcome))?;
+    Ok(applied.failures.is_empty() && applied.holds.is_empty() && applied.troubles.is_empty())
+}
+
+fn describe(applied: &Applied, outcome: &Outcome) -> String {
+    let mut text = String::new();
+    let mut phase: Option<PhaseName> = None;
+    for tried in applied.operations {
+        if phase != Some(tried.phase) {
+            let _ = writeln!(text, "{:?}", tried.phase);
+            phase = Some(tried.phase);
+        }
+        match tried.refusal {
+            None => _ = writeln!(text, "  {}", tried.op),
+            Some(refusal) => _ = writeln!(text, "  refused ({refusal:?}): {}", tried.op),
+        }
+    }
+    for Failure { op, refusal } in applied.failures {
+        if refusal.is_none() {
+            let _ = writeln!(text, "left out: {op}");
+        }
+    }
+    text.push_str(&held(applied.holds, &outcome.view.wanted));
+    if text.is_empty() {
+        text.push_str("nothing to do\n");
+    }
+    if let Some(kernel) = applied.end_state {
+        let _ = write!(text, "\nThe kernel would then be\n{}", text::kernel(kernel));
+    }
+    text
+}
