@@ -1,0 +1,228 @@
+//! The custody journal: what of this node's kernel is ours, on disk before it is done.
+//!
+//! A file of JSON lines. The first is a header with the boot that the rest belongs to: a reboot voids the kernel's
+//! state and so voids the journal. Each other line is a [`Record`]. A write that was cut short leaves a last line
+//! without its end; what such a line announces had not been begun, so it is dropped.
+
+mod file;
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use lvs_core::custody::{Custody, Record};
+use lvs_core::names::BootId;
+use serde::{Deserialize, Serialize};
+
+use file::JournalFile;
+
+/// The version of the format, in the header.
+const VERSION: u32 = 1;
+
+/// A journal of fewer lines than this is never rewritten.
+const SMALLEST_COMPACTION: usize = 1024;
+
+/// The open journal of this boot.
+#[derive(Debug)]
+pub struct Journal {
+    file: JournalFile,
+    boot_id: BootId,
+    custody: Custody,
+    lines: usize,
+    compact_at: usize,
+}
+
+/// Why a journal cannot be opened or written. Nothing may be done to the kernel then.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The disk refused.
+    #[error("custody journal {path}: {source}", path = path.display())]
+    Io {
+        /// The journal.
+        path: PathBuf,
+        /// What the disk said.
+        source: io::Error,
+    },
+    /// A whole line is no record: what is ours cannot be known.
+    #[error(
+        "custody journal {path}, line {line}: {cause}; if nothing of ours is on this node any more, delete the file",
+        path = path.display()
+    )]
+    Corrupt {
+        /// The journal.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// Why it cannot be read.
+        cause: String,
+    },
+}
+
+/// The first line.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Header {
+    boot_id: BootId,
+    version: u32,
+}
+
+/// What the journal at `path` says is ours, without touching it; nothing where there is none, or one of another boot.
+///
+/// # Errors
+/// As [`Journal::open`].
+pub fn read(path: &Path, boot_id: &BootId) -> Result<Custody, Error> {
+    match Replay::of(path, &bytes_of(path)?, boot_id)? {
+        Replay::Void => Ok(Custody::default()),
+        Replay::Resumed { custody, .. } => Ok(custody),
+    }
+}
+
+fn bytes_of(path: &Path) -> Result<Vec<u8>, Error> {
+    file::read(path).map_err(|source| Error::Io { path: path.to_owned(), source })
+}
+
+impl Journal {
+    /// Opens the journal at `path`, with what it says is ours. Where there is none, or one of another boot, it begins
+    /// anew with nothing. Missing folders are made.
+    ///
+    /// # Errors
+    /// [`Error::Io`], and [`Error::Corrupt`] for a whole line that is no record or a header of another version.
+    pub fn open(path: &Path, boot_id: &BootId) -> Result<(Self, Custody), Error> {
+        let io = |source| Error::Io { path: path.to_owned(), source };
+        let bytes = bytes_of(path)?;
+        let (file, custody, lines) = match Replay::of(path, &bytes, boot_id)? {
+            Replay::Resumed { custody, lines, length } => {
+                if length < bytes.len() {
+                    tracing::warn!(
+                        path = %path.display(),
+                        bytes = bytes.len() - length,
+                        "the custody journal's last line was cut short; what it announced had not been begun"
+                    );
+                }
+                (JournalFile::resume(path, length).map_err(io)?, custody, lines)
+            }
+            Replay::Void => {
+                let text = render(boot_id, &Custody::default()).map_err(io)?;
+                (JournalFile::create(path, &text).map_err(io)?, Custody::default(), 0)
+            }
+        };
+        let compact_at = compaction_threshold(&custody);
+        let journal = Self { file, boot_id: boot_id.clone(), custody: custody.clone(), lines, compact_at };
+        Ok((journal, custody))
+    }
+
+    /// Writes records behind the others and waits until the disk has them; with none it does nothing.
+    ///
+    /// # Errors
+    /// [`Error::Io`]: then none of the records counts, and none is in the file.
+    pub fn append(&mut self, records: &[Record]) -> Result<(), Error> {
+        if records.is_empty() {
+            return Ok(());
+        }
+        let mut text = Vec::new();
+        for record in records {
+            line(&mut text, record).map_err(|source| self.io(source))?;
+        }
+        self.file.append(&text).map_err(|source| self.io(source))?;
+        self.lines += records.len();
+        for record in records {
+            self.custody.record(record);
+        }
+        if self.lines >= self.compact_at {
+            self.compact();
+        }
+        Ok(())
+    }
+
+    /// Rewrites the file with one line for each item that is ours. That it failed costs room and nothing else.
+    fn compact(&mut self) {
+        let rewritten = render(&self.boot_id, &self.custody)
+            .and_then(|text| JournalFile::create(self.file.path(), &text));
+        match rewritten {
+            Ok(file) => {
+                self.file = file;
+                self.lines = self.custody.claims.len();
+                self.compact_at = compaction_threshold(&self.custody);
+            }
+            Err(error) => {
+                self.compact_at = self.lines.saturating_mul(2);
+                tracing::warn!(path = %self.file.path().display(), %error, "the custody journal could not be compacted");
+            }
+        }
+    }
+
+    fn io(&self, source: io::Error) -> Error {
+        Error::Io { path: self.file.path().to_owned(), source }
+    }
+}
+
+/// Rewriting costs as much as what is ours; at four times as many lines it is a small part of what was appended.
+fn compaction_threshold(custody: &Custody) -> usize {
+    custody.claims.len().saturating_mul(4).max(SMALLEST_COMPACTION)
+}
+
+/// A whole journal.
+fn render(boot_id: &BootId, custody: &Custody) -> io::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    line(&mut text, &Header { boot_id: boot_id.clone(), version: VERSION })?;
+    for (item, claim) in &custody.claims {
+        line(&mut text, &Record::Take(*item, *claim))?;
+    }
+    Ok(text)
+}
+
+fn line(text: &mut Vec<u8>, value: &impl Serialize) -> io::Result<()> {
+    serde_json::to_writer(&mut *text, value)?;
+    text.push(b'\n');
+    Ok(())
+}
+
+/// What the bytes of a journal say.
+#[derive(Debug, PartialEq, Eq)]
+enum Replay {
+    /// Nothing: there is no whole header, or it is of another boot.
+    Void,
+    /// It goes on from here.
+    Resumed {
+        custody: Custody,
+        /// Records read.
+        lines: usize,
+        /// Bytes up to the end of the last whole line.
+        length: usize,
+    },
+}
+
+impl Replay {
+    fn of(path: &Path, bytes: &[u8], boot_id: &BootId) -> Result<Self, Error> {
+        let corrupt = |line, cause| Error::Corrupt { path: path.to_owned(), line, cause };
+        let mut whole = bytes.split_inclusive(|byte| *byte == b'\n').take_while(|line| line.ends_with(b"\n"));
+        let Some(first) = whole.next() else { return Ok(Self::Void) };
+        let header: Header = serde_json::from_slice(first).map_err(|error| corrupt(1, error.to_string()))?;
+        if header.boot_id != *boot_id {
+            return Ok(Self::Void);
+        }
+        if header.version != VERSION {
+            let cause = format!("version {} is not {VERSION}, the one that is known here", header.version);
+            return Err(corrupt(1, cause));
+        }
+        let (mut custody, mut lines, mut length) = (Custody::default(), 0, first.len());
+        for line in whole {
+            let record: Record =
+                serde_json::from_slice(line).map_err(|error| corrupt(lines + 2, error.to_string()))?;
+            custody.record(&record);
+            lines += 1;
+            length += line.len();
+        }
+        Ok(Self::Resumed { custody, lines, length })
+    }
+}
+
+#[cfg(test)]
+impl Journal {
+    /// From now on every write fails.
+    pub(crate) fn refuse_writes(&mut self) {
+        self.file.refuse_writes();
+    }
+}
+
+#[cfg(test)]
+mod tests;

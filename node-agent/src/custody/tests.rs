@@ -1,0 +1,156 @@
+use std::fs;
+
+use lvs_core::custody::{Claim, Item};
+use lvs_core::kernel::{AddressKey, ArpSettings};
+
+use super::*;
+
+fn records() -> Vec<Record> {
+    let server = "TCP 192.168.10.40:80".parse().unwrap();
+    let vip: AddressKey = "lo 192.168.10.40/32".parse().unwrap();
+    vec![
+        Record::Take(Item::VirtualServer(server), Claim::Created),
+        Record::Take(Item::Destination(server, "192.168.10.10:80".parse().unwrap()), Claim::Adopted),
+        Record::Take(
+            Item::Arp("eth0".parse().unwrap()),
+            Claim::Arp {
+                prior: ArpSettings::default(),
+                ours: ArpSettings { ignore: 1, announce: 2 },
+                earlier: None,
+            },
+        ),
+        Record::Take(Item::Address(vip), Claim::Created),
+        Record::Release(Item::VirtualServer(server)),
+    ]
+}
+
+fn after(records: &[Record]) -> Custody {
+    let mut custody = Custody::default();
+    for record in records {
+        custody.record(record);
+    }
+    custody
+}
+
+fn folder() -> (tempfile::TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state/custody.jsonl");
+    (folder, path)
+}
+
+fn reopened(path: &Path, boot: &str) -> Custody {
+    Journal::open(path, &boot.into()).unwrap().1
+}
+
+#[test]
+fn what_was_appended_is_read_back() {
+    let (_folder, path) = folder();
+    let (mut journal, custody) = Journal::open(&path, &"boot-1".into()).unwrap();
+    assert!(custody.is_clean());
+    let records = records();
+    journal.append(&records[..2]).unwrap();
+    journal.append(&[]).unwrap();
+    journal.append(&records[2..]).unwrap();
+    assert_eq!(read(&path, &"boot-1".into()).unwrap(), after(&records));
+    assert_eq!(reopened(&path, "boot-1"), after(&records));
+    // What was read is gone on with, not overwritten.
+    let (mut journal, _) = Journal::open(&path, &"boot-1".into()).unwrap();
+    journal.append(&[Record::Release(Item::Arp("eth0".parse().unwrap()))]).unwrap();
+    assert_eq!(reopened(&path, "boot-1").claims.len(), 2);
+}
+
+#[test]
+fn reading_touches_nothing() {
+    let (_folder, path) = folder();
+    assert!(read(&path, &"boot-1".into()).unwrap().is_clean());
+    assert!(!path.exists());
+    let (mut journal, _) = Journal::open(&path, &"boot-1".into()).unwrap();
+    journal.append(&records()).unwrap();
+    let mut bytes = fs::read(&path).unwrap();
+    bytes.truncate(bytes.len() - 1);
+    fs::write(&path, &bytes).unwrap();
+    assert_eq!(read(&path, &"boot-1".into()).unwrap(), after(&records()[..4]));
+    assert!(read(&path, &"boot-2".into()).unwrap().is_clean());
+    assert_eq!(fs::read(&path).unwrap(), bytes);
+}
+
+#[test]
+fn another_boot_voids_it() {
+    let (_folder, path) = folder();
+    let (mut journal, _) = Journal::open(&path, &"boot-1".into()).unwrap();
+    journal.append(&records()).unwrap();
+    assert!(reopened(&path, "boot-2").is_clean());
+    // And it is the later boot's from then on.
+    assert!(reopened(&path, "boot-1").is_clean());
+}
+
+#[test]
+fn cut_short_anywhere_it_holds_what_was_whole_and_goes_on() {
+    let (_folder, path) = folder();
+    let (mut journal, _) = Journal::open(&path, &"boot-1".into()).unwrap();
+    let records = records();
+    journal.append(&records).unwrap();
+    let whole = fs::read(&path).unwrap();
+    for length in 0..=whole.len() {
+        fs::write(&path, &whole[..length]).unwrap();
+        let lines = whole[..length].iter().filter(|byte| **byte == b'\n').count();
+        let kept = &records[..lines.saturating_sub(1)];
+        let (mut journal, custody) = Journal::open(&path, &"boot-1".into()).unwrap();
+        assert_eq!(custody, after(kept), "cut after {length} bytes");
+        journal.append(&records[4..]).unwrap();
+        let mut expected = after(kept);
+        expected.record(&records[4]);
+        assert_eq!(reopened(&path, "boot-1"), expected, "gone on after {length} bytes");
+    }
+}
+
+#[test]
+fn a_whole_line_that_is_no_record_stops_everything() {
+    let (_folder, path) = folder();
+    let (mut journal, _) = Journal::open(&path, &"boot-1".into()).unwrap();
+    journal.append(&records()[..1]).unwrap();
+    let mut bytes = fs::read(&path).unwrap();
+    bytes.extend_from_slice(b"{\"take\":[]}\n");
+    fs::write(&path, &bytes).unwrap();
+    let error = Journal::open(&path, &"boot-1".into()).unwrap_err();
+    assert!(matches!(error, Error::Corrupt { line: 3, .. }), "{error}");
+    assert!(error.to_string().contains("custody.jsonl, line 3: "), "{error}");
+    // The file is evidence, and stays as it was.
+    assert_eq!(fs::read(&path).unwrap(), bytes);
+}
+
+#[test]
+fn a_later_version_is_not_guessed_at() {
+    let (_folder, path) = folder();
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(&path, "{\"bootId\":\"boot-1\",\"version\":2}\n").unwrap();
+    assert!(matches!(Journal::open(&path, &"boot-1".into()), Err(Error::Corrupt { line: 1, .. })));
+    // Of another boot it is void whatever its version.
+    assert!(reopened(&path, "boot-2").is_clean());
+}
+
+#[test]
+fn it_does_not_grow_without_bound() {
+    let (_folder, path) = folder();
+    let (mut journal, _) = Journal::open(&path, &"boot-1".into()).unwrap();
+    journal.append(&records()).unwrap();
+    let item = Item::Timeouts;
+    for _ in 0..SMALLEST_COMPACTION {
+        journal.append(&[Record::Take(item, Claim::Created), Record::Release(item)]).unwrap();
+    }
+    let lines = fs::read_to_string(&path).unwrap().lines().count();
+    assert!(lines <= SMALLEST_COMPACTION, "{lines} lines");
+    assert_eq!(reopened(&path, "boot-1"), after(&records()));
+}
+
+#[test]
+fn a_failed_write_counts_for_nothing_and_leaves_nothing() {
+    let (_folder, path) = folder();
+    let (mut journal, _) = Journal::open(&path, &"boot-1".into()).unwrap();
+    journal.append(&records()[..1]).unwrap();
+    let before = fs::read(&path).unwrap();
+    journal.refuse_writes();
+    assert!(matches!(journal.append(&records()[1..]), Err(Error::Io { .. })));
+    assert_eq!(fs::read(&path).unwrap(), before);
+    assert_eq!(journal.custody, after(&records()[..1]));
+}

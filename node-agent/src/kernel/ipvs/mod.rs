@@ -1,0 +1,182 @@
+//! The IPVS table of the network namespace: read, and changed in batches.
+
+mod family;
+mod refusal;
+mod translate;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use lvs_core::ipvs::{Timeouts, VirtualServerKey};
+use lvs_core::kernel::{Op, Refusal, VirtualServer};
+use netlink_packet_core::DecodeError;
+use netlink_packet_ipvs::{
+    DestinationEntry, Reply, ReplyBody, Request, RequestHeader, ServiceEntry, ServiceIdentity,
+};
+use nix::errno::Errno;
+
+use super::error::{Cause, Error};
+use super::socket::{Answer, Socket};
+pub use family::IpvsModule;
+
+/// How often the table is read anew because services came or went meanwhile: the kernel does not say so itself.
+const ATTEMPTS: usize = 3;
+
+/// The IPVS table as core knows it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Table {
+    pub(super) virtual_servers: BTreeMap<VirtualServerKey, VirtualServer>,
+    pub(super) timeouts: Option<Timeouts>,
+    /// Entries that core has no form for, each in a sentence. They are never ours.
+    pub(super) left_out: BTreeSet<String>,
+}
+
+impl Table {
+    /// Reads the whole table; an empty one without timeouts where the kernel has no IPVS, which `module` may change.
+    pub(super) fn read(socket: &mut Socket, module: IpvsModule) -> Result<Self, Error> {
+        let Some(family) = family::resolve(socket, module)? else { return Ok(Self::default()) };
+        let mut services = list_services(socket, family)?;
+        let mut table = Self::default();
+        for _ in 0..ATTEMPTS {
+            table = Self::default();
+            for entry in &services {
+                let destinations = list_destinations(socket, family, entry.service.identity)?;
+                table.add(entry, &destinations);
+            }
+            let again = list_services(socket, family)?;
+            if identities(&again) == identities(&services) {
+                break;
+            }
+            services = again;
+        }
+        table.timeouts = Some(timeouts(socket, family)?);
+        Ok(table)
+    }
+
+    /// Takes in one service. What comes twice in a dump is the same service seen twice.
+    fn add(&mut self, entry: &ServiceEntry, destinations: &[DestinationEntry]) {
+        let (key, settings) = match translate::virtual_server(entry) {
+            Ok(translated) => translated,
+            Err(reason) => {
+                self.left_out.insert(reason);
+                return;
+            }
+        };
+        let mut server = VirtualServer { settings, destinations: BTreeMap::new() };
+        for entry in destinations {
+            let (destination, settings) = translate::destination(&entry.destination);
+            server.destinations.insert(destination, settings);
+        }
+        self.virtual_servers.insert(key, server);
+    }
+}
+
+fn identities(services: &[ServiceEntry]) -> BTreeSet<ServiceIdentity> {
+    services.iter().map(|entry| entry.service.identity).collect()
+}
+
+fn list_services(socket: &mut Socket, family: u16) -> Result<Vec<ServiceEntry>, Error> {
+    socket.dump(
+        "reading the IPVS table",
+        &|sequence, buffer| encode(&Request::GetServices, family, sequence, false, buffer),
+        &mut |_, payload| match Reply::parse(payload, None)?.body {
+            ReplyBody::Service(entry) => Ok(Some(entry)),
+            _ => Ok(None),
+        },
+    )
+}
+
+fn list_destinations(
+    socket: &mut Socket,
+    family: u16,
+    service: ServiceIdentity,
+) -> Result<Vec<DestinationEntry>, Error> {
+    socket.dump(
+        "reading the destinations of an IPVS service",
+        &|sequence, buffer| encode(&Request::GetDests(service), family, sequence, false, buffer),
+        &mut |_, payload| match Reply::parse(payload, Some(service.family()))?.body {
+            ReplyBody::Destination(entry) => Ok(Some(entry)),
+            _ => Ok(None),
+        },
+    )
+}
+
+fn timeouts(socket: &mut Socket, family: u16) -> Result<Timeouts, Error> {
+    const DOING: &str = "reading the IPVS timeouts";
+    let mut found = None;
+    socket.ask(
+        DOING,
+        &|sequence, buffer| encode(&Request::GetConfig, family, sequence, true, buffer),
+        &mut |_, payload| {
+            if let ReplyBody::Config(timeouts) = Reply::parse(payload, None)?.body {
+                found = Some(translate::timeouts(timeouts));
+            }
+            Ok(())
+        },
+    )?;
+    found.ok_or_else(|| Error {
+        doing: DOING,
+        cause: Cause::Malformed(DecodeError::from("the reply holds no timeouts")),
+    })
+}
+
+fn encode(request: &Request, family: u16, sequence: u32, acknowledge: bool, buffer: &mut Vec<u8>) {
+    request.encode(RequestHeader { family_id: family, sequence, acknowledge }, buffer);
+}
+
+/// Carries out operations on the table in their order, at most `longest` in one send, and tells which were refused,
+/// by their place in `ops`. IPVS is loaded where it is not.
+///
+/// A request whose answer was lost counts as refused with ETIMEDOUT or ENOBUFS: what became of it only the next
+/// reading tells.
+pub(super) fn apply(socket: &mut Socket, ops: &[Op], longest: usize) -> Vec<(usize, Refusal)> {
+    let mut refusals = Vec::new();
+    let mut requests = Vec::with_capacity(ops.len());
+    for (index, op) in ops.iter().enumerate() {
+        match translate::request(op) {
+            Some(request) => requests.push((index, request)),
+            None => refusals.push((index, Refusal::Other(Errno::EINVAL as i32))),
+        }
+    }
+    let mut family = match family::resolve(socket, IpvsModule::Load) {
+        Ok(family) => family,
+        Err(error) => return refuse_all(ops, &error),
+    };
+    // Twice at most: where the module was loaded anew meanwhile, its family has another number.
+    for attempt in 0..2 {
+        let Some(id) = family else { break };
+        let answers = send(socket, id, &requests, longest);
+        let missing = answers.contains(&Answer::Refused(Errno::ENOENT));
+        let resolved =
+            if missing { family::resolve(socket, IpvsModule::Load).unwrap_or(family) } else { family };
+        let again = resolved != family && attempt == 0;
+        let mut left = Vec::new();
+        for ((index, request), answer) in requests.into_iter().zip(answers) {
+            match refusal::of(&ops[index], answer) {
+                Some(_) if again && answer == Answer::Refused(Errno::ENOENT) => left.push((index, request)),
+                Some(refusal) => refusals.push((index, refusal)),
+                None => {}
+            }
+        }
+        (requests, family) = (left, resolved);
+        if requests.is_empty() {
+            break;
+        }
+    }
+    // What is left was never taken by any IPVS.
+    refusals.extend(requests.into_iter().map(|(index, _)| (index, Refusal::NoIpvs)));
+    refusals.sort_unstable_by_key(|(index, _)| *index);
+    refusals
+}
+
+fn refuse_all(ops: &[Op], error: &Error) -> Vec<(usize, Refusal)> {
+    tracing::warn!(%error, "IPVS operations could not be sent");
+    let refusal =
+        if error.is_not_permitted() { Refusal::NotPermitted } else { Refusal::Other(error.errno() as i32) };
+    (0..ops.len()).map(|index| (index, refusal)).collect()
+}
+
+fn send(socket: &mut Socket, family: u16, requests: &[(usize, Request)], longest: usize) -> Vec<Answer> {
+    socket.batches("changing the IPVS table", requests.len(), longest, &mut |index, sequence, buffer| {
+        encode(&requests[index].1, family, sequence, false, buffer);
+    })
+}

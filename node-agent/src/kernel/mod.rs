@@ -1,0 +1,217 @@
+//! The kernel of this node: read as core's values, changed by core's operations.
+//!
+//! ```text
+//!  Linux::observe --> Kernel, links, routes, modules       Linux::apply <-- the operations of one phase
+//!     |        |                                              |        |
+//!   ipvs   link, address, route                             ipvs   address, arp_settings
+//!     |        |                                              |        |
+//!     +---- socket (netlink) ---------------------------------+--------+
+//!
+//!  Linux::probe, Linux::announce --> frame (bytes) --> packet_socket          Watch: something changed
+//! ```
+//!
+//! Everything here blocks, and belongs to the network namespace in which it was opened: one thread uses it, and
+//! stays in that namespace. Nothing here decides what to do.
+
+mod address;
+mod announce;
+mod arp_settings;
+mod error;
+mod frame;
+mod ipvs;
+mod link;
+mod modules;
+mod packet_socket;
+mod probe;
+mod route;
+mod rtnetlink;
+mod socket;
+mod watch;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::net::IpAddr;
+
+use lvs_core::kernel::{Kernel, Op, Refusal};
+use lvs_core::local::{Link, Path, ProbeOutcome};
+use lvs_core::names::LinkName;
+use lvs_core::network::Prefix;
+use netlink_sys::protocols::{NETLINK_GENERIC, NETLINK_ROUTE};
+use nix::errno::Errno;
+
+pub use error::{Cause, Error};
+pub use ipvs::IpvsModule;
+pub use watch::Watch;
+
+use crate::crash_point;
+use link::Links;
+use modules::Modules;
+use socket::Socket;
+
+/// This node's kernel, as it is in the network namespace of the thread that opened it.
+#[derive(Debug)]
+pub struct Linux {
+    generic: Socket,
+    route: Socket,
+    modules: Modules,
+}
+
+/// Everything that was read of the kernel at one time.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Observation {
+    /// What is ours and everybody else's.
+    pub kernel: Kernel,
+    /// The links with all their addresses.
+    pub links: BTreeMap<LinkName, Link>,
+    /// The links of the default routes, IPv4 before IPv6, the preferred one first.
+    pub default_links: Vec<LinkName>,
+    /// Next hops of all routes in all tables.
+    pub gateways: BTreeSet<IpAddr>,
+    /// Whether the kernel has IPVS, or can load it.
+    pub ipvs: bool,
+    /// What core has no form for and is not in `kernel`, each in a sentence. None of it is ever ours.
+    pub left_out: BTreeSet<String>,
+}
+
+impl Linux {
+    /// Opens the kernel in the thread's network namespace.
+    ///
+    /// # Errors
+    /// When the kernel gives no netlink socket. Capabilities are not needed for that.
+    pub fn open() -> Result<Self, Error> {
+        let release = fs::read_to_string("/proc/sys/kernel/osrelease")
+            .map_err(|source| Error::io("reading the kernel's release", source))?;
+        Ok(Self {
+            generic: Socket::open(NETLINK_GENERIC)?,
+            route: Socket::open(NETLINK_ROUTE)?,
+            modules: Modules::of(release.trim()),
+        })
+    }
+
+    /// Reads everything, and changes nothing but that it loads IPVS where `module` says so.
+    ///
+    /// # Errors
+    /// The first part that cannot be read. Without `CAP_NET_ADMIN` that is the IPVS table, if the module is loaded.
+    pub fn observe(&mut self, module: IpvsModule) -> Result<Observation, Error> {
+        let table = ipvs::Table::read(&mut self.generic, module)?;
+        // After IPVS, which may have been loaded only now.
+        let available = self.modules.available();
+        let links = Links::read(&mut self.route)?;
+        let addresses = address::read(&mut self.route, &links)?;
+        let routes = route::Routes::read(&mut self.route, &links)?;
+
+        let loaded = table.timeouts.is_some();
+        let mut observation = Observation {
+            ipvs: loaded || (module == IpvsModule::AsFound && available.ipvs),
+            default_links: routes.default_links,
+            gateways: routes.gateways,
+            left_out: table.left_out,
+            ..Observation::default()
+        };
+        observation.left_out.extend(links.left_out);
+        for (name, found) in links.found {
+            observation.kernel.arp.extend(found.arp.map(|settings| (name, settings)));
+            observation.links.insert(name, found.link);
+        }
+        for (key, _) in &addresses {
+            if let Some(link) = observation.links.get_mut(&key.link) {
+                link.addresses.insert(Prefix { address: key.address, length: key.prefix_length });
+            }
+        }
+        observation.kernel.virtual_servers = table.virtual_servers;
+        observation.kernel.timeouts = table.timeouts;
+        observation.kernel.addresses = addresses.into_iter().collect();
+        observation.kernel.arp_all = arp_settings::of_all()?;
+        observation.kernel.schedulers = available.schedulers;
+        Ok(observation)
+    }
+
+    /// How the kernel would route to each of these addresses now; those that it has no route to are left out.
+    ///
+    /// # Errors
+    /// When the kernel cannot be asked.
+    pub fn paths(&mut self, targets: &[IpAddr]) -> Result<BTreeMap<IpAddr, Path>, Error> {
+        let links = Links::read(&mut self.route)?;
+        route::paths(&mut self.route, &links, targets)
+    }
+
+    /// Carries out the operations of one phase in their order, and returns those that were refused, by their place in
+    /// `ops`, in ascending order. All others are done.
+    ///
+    /// Where it is not known what became of an operation because the kernel's answer was lost, it counts as refused
+    /// with [`Refusal::Other`] of ETIMEDOUT, ENOBUFS or the error of the socket: only observing again tells.
+    pub fn apply(&mut self, ops: &[Op]) -> Vec<(usize, Refusal)> {
+        let mut refusals = Vec::new();
+        let mut start = 0;
+        for run in ops.chunk_by(|left, right| is_ipvs(left) == is_ipvs(right)) {
+            if run.first().is_some_and(is_ipvs) {
+                let refused = ipvs::apply(&mut self.generic, run, crash_point::batch_size());
+                refusals.extend(refused.into_iter().map(|(index, refusal)| (start + index, refusal)));
+            } else {
+                for (index, op) in run.iter().enumerate() {
+                    if let Err(error) = self.apply_to_network(op) {
+                        tracing::debug!(%op, %error, "refused");
+                        refusals.push((start + index, refusal(&error)));
+                    }
+                }
+            }
+            start += run.len();
+        }
+        refusals
+    }
+
+    fn apply_to_network(&mut self, op: &Op) -> Result<(), Error> {
+        let route = &mut self.route;
+        match op {
+            Op::SetArp(link, settings) => arp_settings::set(route, *link, *settings),
+            Op::AddAddress(key, attributes) => address::add(route, key, attributes),
+            Op::SetAddress(key, attributes) => {
+                let links = Links::read(route)?;
+                address::set(route, &links, key, attributes)
+            }
+            Op::RemoveAddress(key) => address::remove(route, key),
+            // All others are IPVS's; see `is_ipvs`.
+            _ => Ok(()),
+        }
+    }
+
+    /// Asks on its link whether anybody else has a VIP, three times in 200 ms, for all of them at once. It takes that
+    /// long whatever is found.
+    ///
+    /// # Errors
+    /// When the links cannot be read; what goes wrong with one VIP is its outcome.
+    pub fn probe(
+        &mut self,
+        vips: &BTreeMap<IpAddr, LinkName>,
+    ) -> Result<BTreeMap<IpAddr, ProbeOutcome>, Error> {
+        let links = Links::read(&mut self.route)?;
+        Ok(probe::probe(vips, &links))
+    }
+
+    /// Announces each VIP on its link once, and returns the links on which that failed.
+    ///
+    /// # Errors
+    /// When the links cannot be read.
+    pub fn announce(
+        &mut self,
+        vips: &BTreeMap<IpAddr, LinkName>,
+    ) -> Result<BTreeMap<LinkName, Error>, Error> {
+        let links = Links::read(&mut self.route)?;
+        Ok(announce::announce(vips, &links))
+    }
+}
+
+fn is_ipvs(op: &Op) -> bool {
+    !matches!(op, Op::SetArp(..) | Op::AddAddress(..) | Op::SetAddress(..) | Op::RemoveAddress(_))
+}
+
+/// What an error of rtnetlink means to core.
+fn refusal(error: &Error) -> Refusal {
+    match error.errno() {
+        Errno::EEXIST => Refusal::Exists,
+        Errno::EADDRNOTAVAIL => Refusal::NoAddress,
+        Errno::ENODEV => Refusal::NoLink,
+        Errno::EPERM => Refusal::NotPermitted,
+        errno => Refusal::Other(errno as i32),
+    }
+}
