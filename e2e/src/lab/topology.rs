@@ -43,12 +43,12 @@ pub const MANAGEMENT: &str = "mgmt";
 impl Topology {
     /// The network of the lab: 192.168.10.0/24 and fd00:10::/64.
     ///
-    /// `director-1` .21, `director-2` .22, `rs-1` .10, `rs-2` .11, `rs-3` .12, `client` .101 to .108 (fd00:10::101 to
+    /// `director-1` .20, `director-2` .21, `rs-1` .10, `rs-2` .11, `rs-3` .12, `client` .101 to .108 (fd00:10::101 to
     /// ::108), `router` .1; behind it `far-client` 10.20.0.2 to .5 (fd00:20::2 to ::5). The IPv6 host parts are written
     /// with the same digits. Everybody's default route is the router.
     #[must_use]
     pub fn lan() -> Self {
-        let nodes = [("director-1", 21), ("director-2", 22), ("rs-1", 10), ("rs-2", 11), ("rs-3", 12)];
+        let nodes = [("director-1", 20), ("director-2", 21), ("rs-1", 10), ("rs-2", 11), ("rs-3", 12)];
         let mut hosts: Vec<HostSpec> =
             nodes.iter().map(|(name, number)| on_lan(name, *number..=*number)).collect();
         hosts.push(on_lan("client", 101..=108));
@@ -63,7 +63,7 @@ impl Topology {
         router.links.push(LinkSpec { name: "eth1".to_owned(), ..far(1..=1) });
         router.routes.clear();
         router.forwards = true;
-        let routes = vec!["default via 10.20.0.1".to_owned(), "::/0 via fd00:20::1".to_owned()];
+        let by_router = vec!["default via 10.20.0.1".to_owned(), "::/0 via fd00:20::1".to_owned()];
         hosts.push(router);
         hosts.push(HostSpec {
             name: "far-client".to_owned(),

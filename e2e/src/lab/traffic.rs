@@ -70,7 +70,8 @@ pub fn ask(host: &Host, from: IpAddr, to: SocketAddr, limit: Duration) -> Result
     open(host, from, to, limit).map(|(_, name)| name)
 }
 
-fn open_here(from: IpAddr, to: SocketAddr, limit: Duration) -> Result<(TcpStream, String)> {
+/// [`open`] from the network namespace of the calling thread. Fails as that does.
+pub fn open_here(from: IpAddr, to: SocketAddr, limit: Duration) -> Result<(TcpStream, String)> {
     let family = if to.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
     let socket = socket(family, SockType::Stream, SockFlag::SOCK_CLOEXEC, None).context("make a socket")?;
     let limit = TimeVal::new(i64::try_from(limit.as_secs())?, i64::from(limit.subsec_micros()));
