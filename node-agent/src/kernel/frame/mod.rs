@@ -23,8 +23,8 @@ fn ethernet(frame: &mut Vec<u8>, destination: MacAddress, source: MacAddress, et
 /// What follows the Ethernet header, and the frame's source, where the frame is of this type.
 fn strip_ethernet(frame: &[u8], ether_type: u16) -> Option<(MacAddress, &[u8])> {
     let (header, rest) = frame.split_first_chunk::<ETHERNET_LENGTH>()?;
-    let [_, _, _, _, _, _, a, b, c, d, e, f, high, low] = *header;
-    (u16::from_be_bytes([high, low]) == ether_type).then_some((MacAddress([a, b, c, d, e, f]), rest))
+    let source = header[6..12].try_into().ok()?;
+    (header[12..] == ether_type.to_be_bytes()).then_some((MacAddress(source), rest))
 }
 
 /// A station that has an address, or that is about to take it.

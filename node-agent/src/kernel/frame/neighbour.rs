@@ -142,7 +142,7 @@ mod tests {
             \x60\0\0\0\0\x18\x3a\xff\
             \0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\
             \xff\x02\0\0\0\0\0\0\0\0\0\x01\xff\x01\0\x40\
-            \x87\0\x7d\x3f\0\0\0\0\
+            \x87\0\x7d\x25\0\0\0\0\
             \xfd\0\0\0\0\0\0\0\0\0\0\0\0\x01\0\x40";
         assert_eq!(solicitation(OURS, vip()), bytes);
         assert_eq!(claim(bytes), Some(Claim { address: vip().into(), mac: OURS, source: OURS }));
@@ -154,7 +154,7 @@ mod tests {
             \x60\0\0\0\0\x20\x3a\xff\
             \xfd\0\0\0\0\0\0\0\0\0\0\0\0\x01\0\x40\
             \xff\x02\0\0\0\0\0\0\0\0\0\0\0\0\0\x01\
-            \x88\0\x5a\x1d\x20\0\0\0\
+            \x88\0\x5a\x07\x20\0\0\0\
             \xfd\0\0\0\0\0\0\0\0\0\0\0\0\x01\0\x40\
             \x02\x01\x02\0\0\0\0\x15";
         assert_eq!(advertisement(OURS, vip()), bytes);

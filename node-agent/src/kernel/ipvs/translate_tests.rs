@@ -4,7 +4,7 @@ use super::*;
 
 /// What the kernel would list after this request: the service itself, known to it as hashed.
 fn listed(service: wire::Service) -> wire::ServiceEntry {
-    let flags = ServiceFlags((service.flags & service.flags_mask).0) | ServiceFlags::HASHED;
+    let flags = ServiceFlags(service.flags.0 & service.flags_mask.0) | ServiceFlags::HASHED;
     wire::ServiceEntry { service: wire::Service { flags, ..service }, stats: None, stats64: None }
 }
 
