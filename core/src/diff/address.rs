@@ -32,7 +32,7 @@ impl Draft<'_> {
         let idle = self.is_idle(&key);
         let wanted = self.wanted.addresses.get(&key).filter(|_| !idle).copied();
         let present = self.have.addresses.get(&key).copied();
-        if self.wanted.keep.contains(&item) && !idle {
+        if self.is_kept(&item) && !idle {
             self.bound |= self.hides(&key) && present.is_some();
             return;
         }
@@ -75,9 +75,10 @@ impl Draft<'_> {
     /// and one that is there leaves.
     fn is_idle(&mut self, key: &AddressKey) -> bool {
         let vip = key.address;
-        let serves = self.serving.contains(&vip) || self.wanted.keep_vips.contains(&vip);
-        let idle = !self.wanted.binds(key) && !serves;
-        if idle && self.wanted.addresses.contains_key(key) {
+        let wanted = self.wanted.addresses.contains_key(key);
+        let stays = !wanted && self.wanted.keep_vips.contains(&vip);
+        let idle = !self.wanted.binds(key) && !self.serving.contains(&vip) && !stays;
+        if idle && wanted {
             let message = format!(
                 "VIP {vip} is not held, because none of its virtual servers is ours: see what is said about them"
             );

@@ -60,7 +60,7 @@ impl Draft<'_> {
         let owned = self.owned;
         for (item, claim) in &owned.claims {
             let (Item::Arp(link), Claim::Arp { prior, ours, earlier }) = (item, claim) else { continue };
-            if self.stays(item) || self.wanted.hide.contains(link) {
+            if self.is_kept(item) || self.wanted.hide.contains(link) {
                 continue;
             }
             if let Some(present) = self.have.arp.get(link) {

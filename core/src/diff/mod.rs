@@ -98,10 +98,14 @@ impl<'a> Draft<'a> {
         self.holds.insert(Hold { item, trouble });
     }
 
+    /// Whether an item is to be left exactly as it is.
+    fn is_kept(&self, item: &Item) -> bool {
+        self.wanted.keep.contains(item)
+    }
+
     /// Whether an item that is not wanted stays nevertheless.
     fn stays(&self, item: &Item) -> bool {
         self.wanted.keep_everything
-            || self.wanted.keep.contains(item)
             || item.vip().is_some_and(|vip| self.wanted.keep_vips.contains(&vip))
     }
 }

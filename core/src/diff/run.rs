@@ -19,7 +19,7 @@ use crate::wanted::{Failure, Phase, PhaseName, Wanted};
 /// | a VIP's coming to `lo` | its coming to the uplink |
 /// | a VIP's leaving the uplink or `lo` | its leaving `lo`, and its virtual servers' and their destinations' removal |
 /// | an IPv4 VIP's leaving | showing ARP |
-/// | adding a virtual server | adding its destinations |
+/// | adding or taking over a virtual server | what is about its destinations |
 /// | adding every virtual server of a VIP, where no other stays | its coming to the uplink; where it is there already, the removal of those that it had |
 ///
 /// For each phase, [`admits`](Self::admits) tells which operations go ahead and [`before`](Self::before) what has to be
@@ -29,7 +29,7 @@ use crate::wanted::{Failure, Phase, PhaseName, Wanted};
 pub struct Run {
     /// VIPs with a virtual server that is there, serves as ours, and stays.
     standing: BTreeSet<IpAddr>,
-    /// The places on uplinks where VIPs that lose virtual servers are.
+    /// The places on uplinks where we hold VIPs that lose virtual servers.
     held: BTreeMap<IpAddr, BTreeSet<AddressKey>>,
     /// What custody said before the run of items that get a record in it.
     earlier: BTreeMap<Item, Record>,
@@ -39,7 +39,8 @@ pub struct Run {
     left_behind: bool,
     not_come: BTreeSet<IpAddr>,
     not_left: BTreeSet<IpAddr>,
-    not_added: BTreeSet<VirtualServerKey>,
+    /// Virtual servers that could not be added or taken over.
+    not_ours: BTreeSet<VirtualServerKey>,
     /// What became of the operations since the last [`Self::after`].
     outcomes: BTreeMap<Item, Outcome>,
     failures: Vec<Failure>,
@@ -68,13 +69,13 @@ impl Run {
         let records = phases.iter().flat_map(|phase| &phase.before);
         Self {
             standing: losing.iter().copied().chain(coming).filter(stands).collect(),
-            held: losing.iter().map(|vip| (*vip, places_held(*vip, wanted, have))).collect(),
+            held: losing.iter().map(|vip| (*vip, places_held(*vip, wanted, have, owned))).collect(),
             earlier: records.map(|record| (record.item(), owned.standing(record.item()))).collect(),
             exposed: false,
             left_behind: false,
             not_come: BTreeSet::new(),
             not_left: BTreeSet::new(),
-            not_added: BTreeSet::new(),
+            not_ours: BTreeSet::new(),
             outcomes: BTreeMap::new(),
             failures: Vec::new(),
         }
@@ -96,13 +97,11 @@ impl Run {
                 let held = self.held.get(&vip).is_some_and(|places| !places.is_empty());
                 !self.not_left.contains(&vip) && (self.standing.contains(&vip) || !held)
             }),
-            Op::RemoveDestination(key, _) => key.vip().is_none_or(|vip| !self.not_left.contains(&vip)),
-            Op::AddDestination(key, ..) => !self.not_added.contains(key),
-            Op::SetAddress(..)
-            | Op::AddVirtualServer(..)
-            | Op::SetVirtualServer(..)
-            | Op::SetDestination(..)
-            | Op::SetTimeouts(_) => true,
+            Op::RemoveDestination(key, _) => {
+                !self.not_ours.contains(key) && key.vip().is_none_or(|vip| !self.not_left.contains(&vip))
+            }
+            Op::AddDestination(key, ..) | Op::SetDestination(key, ..) => !self.not_ours.contains(key),
+            Op::SetAddress(..) | Op::AddVirtualServer(..) | Op::SetVirtualServer(..) | Op::SetTimeouts(_) => true,
         }
     }
 
@@ -144,25 +143,18 @@ impl Run {
     #[must_use]
     pub fn after(&mut self, phase: &Phase) -> Vec<Record> {
         let outcomes = std::mem::take(&mut self.outcomes);
-        let mut records = Vec::new();
-        for record in &phase.after {
+        let outcome = |record: &Record| {
             let item = record.item();
-            // A virtual server takes its destinations along.
-            let server =
-                if let Item::Destination(key, _) = item { Some(Item::VirtualServer(key)) } else { None };
-            let own = outcomes.get(&item);
-            let outcome = own.or_else(|| server.and_then(|server| outcomes.get(&server)));
-            if outcome.is_none_or(|outcome| *outcome == Outcome::Done) {
-                records.push(*record);
-            }
-        }
-        for record in &phase.before {
-            let item = record.item();
-            if let Some(Outcome::Refused(refusal)) = outcomes.get(&item) {
-                records.extend(self.earlier.get(&item).filter(|_| is_certain(*refusal)));
-            }
-        }
-        records
+            // A virtual server takes its destinations along, where it goes and where it is taken over.
+            let server = if let Item::Destination(key, _) = item { Some(Item::VirtualServer(key)) } else { None };
+            outcomes.get(&item).or_else(|| server.and_then(|server| outcomes.get(&server))).copied()
+        };
+        let done = |record: &&Record| matches!(outcome(record), None | Some(Outcome::Done));
+        let refused = |record: &&Record| {
+            matches!(outcome(record), Some(Outcome::Refused(refusal)) if is_certain(refusal))
+        };
+        let taken_back = phase.before.iter().filter(refused).filter_map(|record| self.earlier.get(&record.item()));
+        phase.after.iter().filter(done).chain(taken_back).copied().collect()
     }
 
     /// What has failed so far, that included which was left out.
@@ -173,7 +165,7 @@ impl Run {
 
     fn done(&mut self, op: &Op) {
         match op {
-            Op::AddVirtualServer(key, _) => self.standing.extend(key.vip()),
+            Op::AddVirtualServer(key, _) | Op::SetVirtualServer(key, _) => self.standing.extend(key.vip()),
             Op::RemoveAddress(key) => {
                 if let Some(places) = self.held.get_mut(&key.address) {
                     places.remove(key);
@@ -194,7 +186,10 @@ impl Run {
                 self.left_behind |= key.address.is_ipv4();
             }
             Op::AddVirtualServer(key, _) => {
-                self.not_added.insert(*key);
+                self.not_ours.insert(*key);
+            }
+            Op::SetVirtualServer(key, _) if self.earlier.contains_key(&Item::VirtualServer(*key)) => {
+                self.not_ours.insert(*key);
             }
             _ => {}
         }
@@ -219,10 +214,10 @@ fn stays(
     )
 }
 
-/// Where on uplinks a VIP is.
-fn places_held(vip: IpAddr, wanted: &Wanted, have: &Kernel) -> BTreeSet<AddressKey> {
-    let places = have.arp.keys().map(|link| AddressKey::host(*link, vip));
-    places.filter(|key| !wanted.binds(key) && have.addresses.contains_key(key)).collect()
+/// Where on uplinks we hold a VIP.
+fn places_held(vip: IpAddr, wanted: &Wanted, have: &Kernel, owned: &Custody) -> BTreeSet<AddressKey> {
+    let places = have.arp.keys().map(|link| AddressKey::host(*link, vip)).filter(|key| !wanted.binds(key));
+    places.filter(|key| have.addresses.contains_key(key) && owned.holds(&Item::Address(*key))).collect()
 }
 
 /// Whether a refusal says that what was to be removed is not there.

@@ -37,9 +37,9 @@ pub(super) fn in_scope(draft: &Draft, scope: &Scope) -> BTreeSet<VirtualServerKe
 /// What may be done in a virtual server that is there.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Rights {
-    /// All of it is ours or becomes ours.
+    /// Everything: it is taken over.
     Whole,
-    /// Destinations may be added; those that are not ours stay as they are.
+    /// Destinations are added; those that are not ours stay as they are.
     Shared,
     /// Only what is ours already.
     OwnOnly,
@@ -58,122 +58,113 @@ impl<'a> Draft<'a> {
 
     fn add(&mut self, key: VirtualServerKey, wanted: &'a VirtualServer) {
         let item = Item::VirtualServer(key);
-        if self.wanted.keep.contains(&item) {
+        if self.is_kept(&item) {
             return;
         }
         self.take(PhaseName::VirtualServers, item, Claim::Created);
         self.op(PhaseName::VirtualServers, Op::AddVirtualServer(key, wanted.settings));
         self.serves(key);
-        self.destinations(key, wanted, None, Rights::Whole);
+        self.destinations(key, wanted, None, Rights::Shared);
     }
 
     /// A virtual server that is wanted and there.
     fn settle(&mut self, key: VirtualServerKey, wanted: &'a VirtualServer, there: &'a VirtualServer) {
         let item = Item::VirtualServer(key);
-        let (ours, kept) = (self.owned.holds(&item), self.wanted.keep.contains(&item));
-        let same = wanted.settings == there.settings;
-        let adopts = self.wanted.adopt.contains(&key) && (ours || wanted != there) && !kept;
-        let rights = match (ours || same, adopts) {
-            (_, true) => Rights::Whole,
-            (true, false) => Rights::Shared,
-            (false, false) => Rights::OwnOnly,
+        let (ours, same) = (self.owned.holds(&item), wanted.settings == there.settings);
+        let rights = if self.is_kept(&item) {
+            if ours { Rights::Shared } else { Rights::OwnOnly }
+        } else if self.wanted.adopt.contains(&key) && wanted != there {
+            self.adopt(key, there);
+            Rights::Whole
+        } else if ours || same {
+            Rights::Shared
+        } else {
+            self.hold(item, contrary(key, there.settings, wanted.settings));
+            Rights::OwnOnly
         };
-        if kept || rights == Rights::OwnOnly {
-            if !kept {
-                self.hold(item, contrary(key, there.settings, wanted.settings));
-            }
-        } else if ours || adopts {
-            self.take(PhaseName::VirtualServers, item, Claim::Adopted);
-            if !same {
-                self.op(PhaseName::VirtualServers, Op::SetVirtualServer(key, wanted.settings));
-            }
-        }
-        if kept || rights != Rights::OwnOnly {
+        if rights != Rights::OwnOnly || self.is_kept(&item) {
             self.serves(key);
         }
+        if rights != Rights::OwnOnly && !same && !self.is_kept(&item) {
+            self.op(PhaseName::VirtualServers, Op::SetVirtualServer(key, wanted.settings));
+        }
         self.destinations(key, wanted, Some(there), rights);
+    }
+
+    /// Takes over a virtual server with all its destinations. They are written down together, so that a stop in between
+    /// leaves no virtual server of ours with destinations of somebody else's.
+    fn adopt(&mut self, key: VirtualServerKey, there: &VirtualServer) {
+        let destinations = there.destinations.keys().map(|destination| Item::Destination(key, *destination));
+        for item in destinations.chain([Item::VirtualServer(key)]) {
+            self.take(PhaseName::VirtualServers, item, Claim::Adopted);
+        }
     }
 
     fn destinations(
         &mut self,
         server: VirtualServerKey,
-        wanted: &'a VirtualServer,
-        there: Option<&'a VirtualServer>,
+        wanted: &VirtualServer,
+        there: Option<&VirtualServer>,
         rights: Rights,
     ) {
-        let there = there.map(|there| &there.destinations);
         let mut keys: BTreeSet<DestinationKey> = wanted.destinations.keys().copied().collect();
         keys.extend(self.owned.destinations(server));
-        if rights == Rights::Whole && self.wanted.adopt.contains(&server) {
-            keys.extend(there.into_iter().flat_map(|there| there.keys()));
+        if let Some(there) = there.filter(|_| rights == Rights::Whole) {
+            keys.extend(there.destinations.keys());
         }
         for key in keys {
-            let item = Item::Destination(server, key);
-            if self.wanted.keep.contains(&item) {
-                continue;
-            }
-            let present = there.and_then(|there| there.get(&key)).copied();
-            match (wanted.destinations.get(&key).copied(), present) {
-                (Some(wanted), None) if rights != Rights::OwnOnly || self.owned.holds(&item) => {
-                    self.take(PhaseName::Destinations, item, Claim::Created);
-                    self.op(PhaseName::Destinations, Op::AddDestination(server, key, wanted));
-                }
-                (Some(_), None) => {}
-                (Some(wanted), Some(present)) => {
-                    self.settle_destination(server, key, wanted, present, rights)
-                }
-                (None, Some(_)) if rights == Rights::Whole || self.owned.holds(&item) => {
-                    self.remove_destination(server, key);
-                }
-                (None, Some(_)) => {}
-                (None, None) => self.release(PhaseName::RemoveDestinations, item),
-            }
+            let wanted = wanted.destinations.get(&key).copied();
+            let there = there.and_then(|there| there.destinations.get(&key)).copied();
+            self.destination(server, key, wanted, there, rights);
         }
     }
 
-    /// A destination that is wanted and there.
-    fn settle_destination(
+    fn destination(
         &mut self,
         server: VirtualServerKey,
         key: DestinationKey,
-        wanted: DestinationSettings,
-        there: DestinationSettings,
+        wanted: Option<DestinationSettings>,
+        there: Option<DestinationSettings>,
         rights: Rights,
     ) {
         let item = Item::Destination(server, key);
-        if rights == Rights::Whole && self.wanted.adopt.contains(&server) {
-            self.take(PhaseName::Destinations, item, Claim::Adopted);
-        } else if !self.owned.holds(&item) {
-            if wanted != there {
-                let message = format!(
-                    "real server {key} of {server} is there already with other settings (weight {}, not {}) and is not \
-                     ours: remove it, or set the annotation lvs-operator.io/adopt: \"true\"",
-                    there.weight, wanted.weight
-                );
-                self.hold(item, Trouble::new(Reason::ForeignEntry, message));
+        let ours = self.owned.holds(&item) || rights == Rights::Whole;
+        match (wanted, there) {
+            _ if self.is_kept(&item) => {}
+            (Some(wanted), None) if ours || rights != Rights::OwnOnly => {
+                self.take(PhaseName::Destinations, item, Claim::Created);
+                self.op(PhaseName::Destinations, Op::AddDestination(server, key, wanted));
             }
-            return;
-        }
-        if wanted != there {
-            self.op(PhaseName::Destinations, Op::SetDestination(server, key, wanted));
+            (Some(wanted), Some(there)) if wanted != there && ours => {
+                self.op(PhaseName::Destinations, Op::SetDestination(server, key, wanted));
+            }
+            (Some(wanted), Some(there)) if wanted != there => {
+                self.hold(item, contrary_destination(server, key, there, wanted));
+            }
+            (Some(_), _) => {}
+            (None, Some(_)) if ours => self.remove_destination(server, key),
+            (None, Some(_)) => {}
+            (None, None) => {
+                if !self.stays(&item) {
+                    self.release(PhaseName::RemoveDestinations, item);
+                }
+            }
         }
     }
 
     fn remove_destination(&mut self, server: VirtualServerKey, key: DestinationKey) {
         let item = Item::Destination(server, key);
-        if self.stays(&item) {
-            return;
+        if !self.stays(&item) {
+            self.op(PhaseName::RemoveDestinations, Op::RemoveDestination(server, key));
+            self.release(PhaseName::RemoveDestinations, item);
         }
-        self.take(PhaseName::RemoveDestinations, item, Claim::Adopted);
-        self.op(PhaseName::RemoveDestinations, Op::RemoveDestination(server, key));
-        self.release(PhaseName::RemoveDestinations, item);
     }
 
     /// A virtual server that is there and not wanted, but something of ours is about it.
     fn unwanted(&mut self, key: VirtualServerKey, there: &VirtualServer) {
         let item = Item::VirtualServer(key);
         let ours: BTreeSet<DestinationKey> = self.owned.destinations(key).collect();
-        if self.stays(&item) {
+        if self.stays(&item) || self.is_kept(&item) {
             self.serves(key);
             return;
         }
@@ -209,7 +200,7 @@ impl<'a> Draft<'a> {
             self.owned.destinations(key).map(|destination| Item::Destination(key, destination));
         let items = destinations.chain([Item::VirtualServer(key)]);
         for item in items.filter(|item| self.owned.holds(item)).collect::<Vec<_>>() {
-            if !self.stays(&item) {
+            if !self.stays(&item) && !self.is_kept(&item) {
                 self.release(PhaseName::RemoveVirtualServers, item);
             }
         }
@@ -226,6 +217,20 @@ fn contrary(key: VirtualServerKey, there: VirtualServerSettings, wanted: Virtual
          annotation lvs-operator.io/adopt: \"true\"",
         described(there),
         described(wanted)
+    );
+    Trouble::new(Reason::ForeignEntry, message)
+}
+
+fn contrary_destination(
+    server: VirtualServerKey,
+    key: DestinationKey,
+    there: DestinationSettings,
+    wanted: DestinationSettings,
+) -> Trouble {
+    let message = format!(
+        "real server {key} of {server} is there already with other settings (weight {}, not {}) and is not ours: remove \
+         it, or set the annotation lvs-operator.io/adopt: \"true\"",
+        there.weight, wanted.weight
     );
     Trouble::new(Reason::ForeignEntry, message)
 }

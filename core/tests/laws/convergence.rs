@@ -1,0 +1,86 @@
+//! Convergence, idempotence, no refusal, determinism.
+
+use lvs_core::custody::Item;
+use lvs_core::kernel::Kernel;
+use proptest::prelude::*;
+
+use crate::node::{Node, View};
+use crate::world::world;
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+
+    /// Following each plan in turn, a node comes to rest where our part of its kernel is what is wanted, no operation was
+    /// refused (see `Node::settle`), and it was safe all the time (see `Node::assert_safe`).
+    #[test]
+    fn a_node_comes_to_rest_as_wanted(world in world()) {
+        let mut node = Node::new(&world);
+        for plan in &world.plans {
+            let view = node.settle(plan);
+            prop_assert_eq!(&view.phases, &Vec::new());
+            assert_as_wanted(&node.kernel, &node, &view);
+        }
+    }
+
+    #[test]
+    fn the_same_input_gives_the_same_bytes(world in world()) {
+        let (mut one, mut other) = (Node::new(&world), Node::new(&world));
+        for plan in &world.plans {
+            let bytes = |view: &View| serde_json::to_string(&(&view.wanted, &view.phases, &view.holds)).unwrap();
+            prop_assert_eq!(bytes(&one.view(plan)), bytes(&other.view(plan)));
+            let views = (one.settle(plan), other.settle(plan));
+            let reports = (one.report(plan, &views.0), other.report(plan, &views.1));
+            prop_assert_eq!(
+                serde_json::to_string(&reports.0).unwrap(),
+                serde_json::to_string(&reports.1).unwrap()
+            );
+            prop_assert_eq!(one.custody.claims.iter().collect::<Vec<_>>(), other.custody.claims.iter().collect::<Vec<_>>());
+        }
+    }
+}
+
+/// Everything wanted is there or held, and everything of ours is wanted or stays for a reason.
+fn assert_as_wanted(have: &Kernel, node: &Node, view: &View) {
+    let View { wanted, holds, .. } = view;
+    let excused = |item: Item| {
+        wanted.keep.contains(&item) || holds.iter().any(|hold| hold.item == item)
+    };
+    for (key, attributes) in &wanted.addresses {
+        assert!(have.addresses.get(key) == Some(attributes) || excused(Item::Address(*key)), "{key} is missing");
+    }
+    for (key, server) in &wanted.virtual_servers {
+        let there = have.virtual_servers.get(key);
+        let excuse = excused(Item::VirtualServer(*key));
+        let same = there.is_some_and(|there| there.settings == server.settings);
+        assert!(same || excuse, "{key} is not as wanted");
+        for (destination, settings) in &server.destinations {
+            let present = there.and_then(|there| there.destinations.get(destination));
+            let excuse = excuse || excused(Item::Destination(*key, *destination));
+            assert!(present == Some(settings) || excuse, "{destination} of {key} is not as wanted");
+        }
+    }
+    for link in &wanted.hide {
+        let arp = have.arp[link].effective(have.arp_all);
+        assert!(arp.hides(), "{link} does not hide: {arp:?}");
+        assert!(arp.ignore == 1 || !wanted.answer.contains(link), "{link} does not answer: {arp:?}");
+    }
+    if let (Some(wanted), Some(there)) = (wanted.timeouts, have.timeouts) {
+        let same = |wanted: u32, there: u32| wanted == 0 || wanted == there;
+        assert!(same(wanted.tcp_seconds, there.tcp_seconds));
+        assert!(same(wanted.tcp_fin_seconds, there.tcp_fin_seconds));
+        assert!(same(wanted.udp_seconds, there.udp_seconds));
+    }
+    for item in node.custody.claims.keys() {
+        let stays = item.vip().is_some_and(|vip| wanted.keep_vips.contains(&vip)) || wanted.keep_everything;
+        let as_wanted = match item {
+            Item::Address(key) => wanted.addresses.contains_key(key),
+            Item::VirtualServer(key) => wanted.virtual_servers.contains_key(key),
+            Item::Destination(key, destination) => {
+                wanted.virtual_servers.get(key).is_some_and(|server| server.destinations.contains_key(destination))
+            }
+            Item::Arp(_) => !wanted.hide.is_empty(),
+            Item::Timeouts => wanted.timeouts.is_some(),
+        };
+        assert!(as_wanted || stays || excused(*item), "{item:?} is still ours");
+    }
+}

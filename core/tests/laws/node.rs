@@ -1,0 +1,300 @@
+//! A simulated node: its kernel, its custody on disk, and an agent that runs the pipeline on it, may be stopped between
+//! any two steps, and may be refused any operation.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use lvs_core::custody::{Claim, Custody, Item, Record};
+use lvs_core::diff::{Run, diff};
+use lvs_core::kernel::{AddressKey, Kernel, Op, Refusal};
+use lvs_core::local::{Link, Local, Path, Probe, ProbeOutcome};
+use lvs_core::network::MacAddress;
+use lvs_core::node_plan::NodePlan;
+use lvs_core::node_report::NodeReport;
+use lvs_core::render::render;
+use lvs_core::report::report;
+use lvs_core::time::Monotonic;
+use lvs_core::wanted::{Failure, Hold, Phase, Scope, Wanted};
+
+use crate::world::{LINKS, World, address, link, prefixes};
+
+/// What goes wrong while an agent works.
+#[derive(Clone, Debug, Default)]
+pub struct Fault {
+    /// The agent is killed after this many steps: each journal append and each operation is one.
+    pub stop_after: Option<usize>,
+    /// Which operations are refused, by their place in the order of trying; beyond the end none is.
+    pub refused: Vec<bool>,
+}
+
+/// The agent was killed.
+#[derive(Debug)]
+pub struct Killed;
+
+/// A node and what its agent remembers.
+#[derive(Clone, Debug)]
+pub struct Node {
+    pub kernel: Kernel,
+    pub custody: Custody,
+    pub now: Monotonic,
+    pub failures: Vec<Failure>,
+    /// What was ever taken over from somebody else.
+    pub adopted: BTreeSet<Item>,
+    initial: Kernel,
+    strangers: BTreeSet<IpAddr>,
+    probes: BTreeMap<IpAddr, Probe>,
+    steps: usize,
+    tries: usize,
+}
+
+/// What is wanted, and what is left to do.
+#[derive(Debug)]
+pub struct View {
+    pub local: Local,
+    pub wanted: Wanted,
+    pub phases: Vec<Phase>,
+    pub holds: Vec<Hold>,
+}
+
+impl Node {
+    pub fn new(world: &World) -> Self {
+        Self {
+            kernel: world.kernel.clone(),
+            custody: Custody::default(),
+            now: Monotonic(1000),
+            failures: Vec::new(),
+            adopted: BTreeSet::new(),
+            initial: world.kernel.clone(),
+            strangers: world.strangers.clone(),
+            probes: BTreeMap::new(),
+            steps: 0,
+            tries: 0,
+        }
+    }
+
+    pub fn local(&self) -> Local {
+        let describe = |(index, name): (u32, &&str)| {
+            let loopback = *name == "lo";
+            let addresses = prefixes(&self.kernel, link(name));
+            let arp = name.starts_with("eth");
+            (link(name), Link { index, mac: None, up: true, loopback, arp, addresses })
+        };
+        let behind = Path { link: link("eth0"), gateway: Some(address("192.168.10.1")) };
+        Local {
+            node: "director-1".into(),
+            features: lvs_core::names::FEATURES.into_iter().map(Into::into).collect(),
+            ipvs: true,
+            schedulers: self.kernel.schedulers.clone().unwrap_or_default(),
+            links: (1..).zip(&LINKS).map(describe).collect(),
+            arp_all: self.kernel.arp_all,
+            default_links: vec![link("eth0")],
+            gateways: BTreeSet::from([address("192.168.10.1")]),
+            paths: BTreeMap::from([(address("172.16.0.1"), behind)]),
+            probes: self.probes.clone(),
+            ours: self.custody.addresses(),
+            ..Local::default()
+        }
+    }
+
+    pub fn view(&self, plan: &NodePlan) -> View {
+        let local = self.local();
+        let (wanted, _) = render(plan, &local, self.now);
+        let (phases, holds) = diff(&wanted, &self.kernel, &self.custody, &Scope::Everything);
+        View { local, wanted, phases, holds }
+    }
+
+    /// Follows a plan until nothing is left to do.
+    pub fn settle(&mut self, plan: &NodePlan) -> View {
+        for _ in 0..8 {
+            let view = self.view(plan);
+            assert_eq!(self.holds_back(&view), None, "an operation that diff made cannot be done");
+            self.pursue(&view, &Fault::default()).unwrap();
+            let changed = self.probe(&view);
+            if view.phases.is_empty() && !changed {
+                return view;
+            }
+        }
+        panic!("the node does not settle: {:#?}", self.view(plan));
+    }
+
+    /// Follows a plan while something goes wrong, and then comes up again with no memory but custody. Whether the agent
+    /// was killed.
+    pub fn suffer(&mut self, plan: &NodePlan, fault: &Fault) -> bool {
+        (self.steps, self.tries) = (0, 0);
+        let mut killed = false;
+        for _ in 0..3 {
+            let view = self.view(plan);
+            killed = self.pursue(&view, fault).is_err();
+            if killed {
+                break;
+            }
+            self.probe(&view);
+        }
+        self.probes.clear();
+        self.now = self.now + 60_000;
+        killed
+    }
+
+    pub fn report(&self, plan: &NodePlan, view: &View) -> NodeReport {
+        report(plan, &view.local, &view.wanted, &self.kernel, &self.custody, &view.holds, &self.failures)
+    }
+
+    /// One run over the phases; safety is checked after every step.
+    fn pursue(&mut self, view: &View, fault: &Fault) -> Result<(), Killed> {
+        let mut run = Run::new(&view.wanted, &self.kernel, &self.custody, &view.phases);
+        for phase in &view.phases {
+            let (ahead, out): (Vec<Op>, Vec<Op>) = phase.ops.iter().partition(|op| run.admits(phase.name, op));
+            for op in &out {
+                run.left_out(phase.name, op, None);
+            }
+            self.append(&run.before(phase, &ahead), fault)?;
+            for op in &ahead {
+                let result = self.try_op(op, fault)?;
+                run.tried(phase.name, op, result);
+            }
+            let after = run.after(phase);
+            self.append(&after, fault)?;
+        }
+        self.failures = run.failures().to_vec();
+        Ok(())
+    }
+
+    fn append(&mut self, records: &[Record], fault: &Fault) -> Result<(), Killed> {
+        if records.is_empty() {
+            return Ok(());
+        }
+        self.step(fault)?;
+        for record in records {
+            if let Record::Take(item, Claim::Adopted) = record {
+                self.adopted.insert(*item);
+            }
+            self.custody.record(record);
+        }
+        self.assert_safe();
+        Ok(())
+    }
+
+    fn try_op(&mut self, op: &Op, fault: &Fault) -> Result<Result<(), Refusal>, Killed> {
+        self.step(fault)?;
+        let refused = fault.refused.get(self.tries).copied().unwrap_or(false);
+        self.tries += 1;
+        if refused {
+            let refusal = if self.tries.is_multiple_of(2) { Refusal::NotPermitted } else { Refusal::Other(5) };
+            return Ok(Err(refusal));
+        }
+        let result = self.kernel.step(op);
+        assert_eq!(result, Ok(()), "refused: {op}");
+        self.assert_safe();
+        Ok(result)
+    }
+
+    fn step(&mut self, fault: &Fault) -> Result<(), Killed> {
+        if fault.stop_after == Some(self.steps) {
+            return Err(Killed);
+        }
+        self.steps += 1;
+        Ok(())
+    }
+
+    /// Makes the probes that are due. Whether one says something new.
+    fn probe(&mut self, view: &View) -> bool {
+        self.now = self.now + 200;
+        let mut changed = false;
+        for vip in view.wanted.probes.keys() {
+            let outcome = if self.strangers.contains(vip) {
+                ProbeOutcome::InUse { mac: MacAddress([2, 0, 0, 0, 0, 9]) }
+            } else {
+                ProbeOutcome::Clean
+            };
+            let probe = Probe { at: self.now, outcome };
+            changed |= self.probes.get(vip).map(|before| &before.outcome) != Some(&probe.outcome);
+            self.probes.insert(*vip, probe);
+        }
+        changed
+    }
+
+    /// An operation that the run would leave out although nothing has failed.
+    fn holds_back(&self, view: &View) -> Option<Op> {
+        let mut run = Run::new(&view.wanted, &self.kernel, &self.custody, &view.phases);
+        for phase in &view.phases {
+            if let Some(op) = phase.ops.iter().find(|op| !run.admits(phase.name, op)) {
+                return Some(*op);
+            }
+            for op in &phase.ops {
+                run.tried(phase.name, op, Ok(()));
+            }
+        }
+        None
+    }
+
+    /// What holds whatever went wrong and whenever the agent was killed.
+    pub fn assert_safe(&self) {
+        let ours = |key: &AddressKey| self.custody.holds(&Item::Address(*key));
+        for key in self.kernel.addresses.keys().filter(|key| ours(key)) {
+            if key.link == link("lo") && key.address.is_ipv4() {
+                for name in ["eth0", "eth1"] {
+                    let arp = self.kernel.arp[&link(name)].effective(self.kernel.arp_all);
+                    assert!(arp.hides(), "{key} is ours and {name} answers for it: {arp:?}");
+                }
+            }
+            if key.link != link("lo") {
+                let served = self.kernel.virtual_servers.keys().any(|server| server.vip() == Some(key.address));
+                assert!(served, "{key} attracts packets that nothing takes");
+            }
+        }
+        self.assert_foreign_untouched();
+    }
+
+    /// Everything that differs from before us is in custody.
+    fn assert_foreign_untouched(&self) {
+        let ours = |item: Item| self.custody.holds(&item) || self.adopted.contains(&item);
+        for key in keys(&self.initial.addresses, &self.kernel.addresses) {
+            let same = self.initial.addresses.get(&key) == self.kernel.addresses.get(&key);
+            assert!(same || ours(Item::Address(key)), "{key} is not ours and has changed");
+        }
+        for key in keys(&self.initial.virtual_servers, &self.kernel.virtual_servers) {
+            let (before, after) =
+                (self.initial.virtual_servers.get(&key), self.kernel.virtual_servers.get(&key));
+            let same = before.map(|server| server.settings) == after.map(|server| server.settings);
+            assert!(same || ours(Item::VirtualServer(key)), "{key} is not ours and has changed");
+            let none = BTreeMap::new();
+            let before = before.map_or(&none, |server| &server.destinations);
+            let after = after.map_or(&none, |server| &server.destinations);
+            for destination in keys(before, after) {
+                let same = before.get(&destination) == after.get(&destination);
+                let item = Item::Destination(key, destination);
+                assert!(same || ours(item), "{destination} of {key} is not ours and has changed");
+            }
+        }
+        for (name, before) in &self.initial.arp {
+            let same = self.kernel.arp.get(name) == Some(before);
+            assert!(same || ours(Item::Arp(*name)), "the ARP settings of {name} are not ours and have changed");
+        }
+        let same = self.initial.timeouts == self.kernel.timeouts;
+        assert!(same || ours(Item::Timeouts), "the timeouts are not ours and have changed");
+        assert_eq!(self.initial.arp_all, self.kernel.arp_all);
+    }
+
+    /// What the kernel is like once everything of ours has left: as before us, without what was taken over.
+    pub fn expected_in_the_end(&self) -> Kernel {
+        let mut kernel = self.initial.clone();
+        for item in &self.adopted {
+            match item {
+                Item::VirtualServer(key) => {
+                    kernel.virtual_servers.remove(key);
+                }
+                Item::Destination(key, destination) => {
+                    if let Some(server) = kernel.virtual_servers.get_mut(key) {
+                        server.destinations.remove(destination);
+                    }
+                }
+                _ => {}
+            }
+        }
+        kernel
+    }
+}
+
+fn keys<K: Ord + Copy, V, W>(one: &BTreeMap<K, V>, other: &BTreeMap<K, W>) -> BTreeSet<K> {
+    one.keys().chain(other.keys()).copied().collect()
+}
