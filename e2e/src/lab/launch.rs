@@ -1,6 +1,7 @@
 //! On the machine that tests: starting a scenario and waiting for its verdict.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::process::CommandExt as _;
@@ -59,7 +60,7 @@ impl<'a> Launch<'a> {
             directory: PathBuf::new(),
             show: false,
         };
-        Ok(Self { program, request, timeout: Duration::from_secs(120), outside: None })
+        Ok(Self { program, request, timeout: Duration::from_mins(2), outside: None })
     }
 
     /// Free arguments of the scenario.
@@ -234,7 +235,8 @@ fn with_logs(error: &anyhow::Error, scenario: &str, folder: TempDir) -> anyhow::
     logs.sort();
     for log in logs {
         let name = log.file_name().unwrap_or_default().display();
-        text += &format!("\n--- {name}\n{}", tail(&log, 40));
+        // Writing to a string does not fail.
+        let _ = write!(text, "\n--- {name}\n{}", tail(&log, 40));
     }
     anyhow!("{text}\n--- all of it is kept in {}", folder.display())
 }

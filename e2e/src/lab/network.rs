@@ -125,9 +125,10 @@ impl Lab {
     fn plug(&mut self, host: &Host, links: &[LinkSpec]) -> Result<String> {
         let (mut here, mut there) = (String::new(), String::new());
         for link in links {
-            let port =
-                (0..).map(|n| format!("port{n}")).find(|name| !self.ports.values().any(|used| used == name));
-            let port = port.context("there are more numbers than ports")?;
+            let taken: Vec<&String> = self.ports.values().collect();
+            // One more number than there are ports: one of them is free.
+            let port = (0..=taken.len()).map(|n| format!("port{n}")).find(|name| !taken.contains(&name));
+            let port = port.context("no port is free")?;
             let (name, network, namespace) = (&link.name, &link.network, host.namespace().network_path());
             let mac = link.mac().map(|mac| format!("address {mac} ")).unwrap_or_default();
             writeln!(here, "link add {port} type veth peer name {name} {mac}netns {}", namespace.display())?;

@@ -164,7 +164,7 @@ pub fn wait_until(what: &str, limit: Duration, mut holds: impl FnMut() -> Result
 
 /// The log file of the next program called `name` in `folder`: earlier ones are kept.
 pub(super) fn log_path(folder: &Path, name: &str) -> PathBuf {
-    let free = |n: &u32| !folder.join(format!("{name}.{n}.log")).exists();
-    let number = (1..).find(free).unwrap_or_default();
-    folder.join(format!("{name}.{number}.log"))
+    let path = |number: u32| folder.join(format!("{name}.{number}.log"));
+    let earlier = (1..u32::MAX).take_while(|number| path(*number).exists()).last();
+    path(earlier.unwrap_or(0) + 1)
 }

@@ -41,11 +41,14 @@ pub const FAR: &str = "far";
 pub const MANAGEMENT: &str = "mgmt";
 
 impl Topology {
-    /// The network of the lab: 192.168.10.0/24 and fd00:10::/64.
+    /// The network of the lab, 192.168.10.0/24 and `fd00:10::/64`; everybody's default route is the router.
     ///
-    /// `director-1` .20, `director-2` .21, `rs-1` .10, `rs-2` .11, `rs-3` .12, `client` .101 to .108 (fd00:10::101 to
-    /// ::108), `router` .1; behind it `far-client` 10.20.0.2 to .5 (fd00:20::2 to ::5). The IPv6 host parts are written
-    /// with the same digits. Everybody's default route is the router.
+    /// ```text
+    /// director-1 .21   director-2 .22   rs-1 .10   rs-2 .11   rs-3 .12   client .101 to .108   router .1
+    /// behind the router: far-client 10.20.0.2 to .5 and fd00:20::2 to ::5
+    /// ```
+    ///
+    /// An IPv6 address ends in the digits of the IPv4 one: `fd00:10::21`.
     #[must_use]
     pub fn lan() -> Self {
         let nodes = [("director-1", 20), ("director-2", 21), ("rs-1", 10), ("rs-2", 11), ("rs-3", 12)];
@@ -68,7 +71,7 @@ impl Topology {
         hosts.push(HostSpec {
             name: "far-client".to_owned(),
             links: vec![far(2..=5)],
-            routes,
+            routes: by_router,
             forwards: false,
         });
         Self { hosts }

@@ -57,7 +57,7 @@ pub fn command(program: &Path, request: &Request) -> Result<Command> {
 fn memory_folder() -> Result<PathBuf> {
     let fits = |folder: &Path| {
         statvfs(folder).is_ok_and(|fs| {
-            let free = u64::from(fs.blocks_available()).saturating_mul(u64::from(fs.fragment_size()));
+            let free = fs.blocks_available().saturating_mul(fs.fragment_size());
             free > MEMORY_MIB << 20 && !fs.flags().contains(FsFlags::ST_NOEXEC)
         })
     };

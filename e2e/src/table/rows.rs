@@ -43,7 +43,7 @@ impl Rows {
 }
 
 impl Row {
-    /// Whether a test counts for this row. Its name is PACKAGE/TARGET::PATH.
+    /// Whether a test counts for this row. Its name is `PACKAGE/TARGET::PATH`.
     #[must_use]
     pub fn counts(&self, test: &str) -> bool {
         self.tests.iter().any(|prefix| {

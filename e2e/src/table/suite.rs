@@ -14,7 +14,7 @@ use crate::record::{RECORDS_VARIABLE, SEED_VARIABLE};
 /// How one test ended.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Outcome {
-    /// PACKAGE/TARGET::PATH.
+    /// `PACKAGE/TARGET::PATH`.
     pub name: String,
     /// Whether it held.
     pub ending: Ending,
@@ -43,7 +43,7 @@ pub struct Suite {
 }
 
 impl Suite {
-    /// Builds everything and runs every test whose program's PACKAGE/TARGET starts with `only`.
+    /// Builds everything and runs every test whose program's `PACKAGE/TARGET` starts with `only`.
     ///
     /// Fails where something does not build, or a test program cannot be started.
     pub fn run(&self, only: &str) -> Result<Vec<Outcome>> {

@@ -99,7 +99,7 @@ fn is_vip(address: IpAddr) -> bool {
     ["192.168.10.40", "fd00:10::40"].iter().any(|vip| vip.parse() == Ok(address))
 }
 
-/// The OutPkts column of `ipvsadm -Ln --stats --exact`, of services and destinations: the third from the right.
+/// The `OutPkts` column of `ipvsadm -Ln --stats --exact`, of services and destinations: the third from the right.
 fn out_packets(text: &str) -> Vec<u64> {
     text.lines().filter_map(|line| line.split_whitespace().rev().nth(2)?.parse().ok()).collect()
 }

@@ -73,6 +73,7 @@ fn ask_outside(port: u16) -> Result<String> {
     std::io::read_to_string(stream).context("read what the outside says")
 }
 
+#[allow(clippy::panic, reason = "that a panic is reported is what this scenario tries")]
 fn panics(bench: &mut Bench) -> Result<Value> {
     println!("the console says this before the panic");
     let wanted = bench.request.arguments.as_str().unwrap_or("deliberate").to_owned();
