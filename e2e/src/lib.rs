@@ -7,3 +7,4 @@ pub mod control_plane;
 pub mod lab;
 pub mod record;
 pub mod scenarios;
+pub mod table;
