@@ -19,6 +19,13 @@ use super::outside::BRIDGE;
 use super::process;
 use super::request::{REQUEST_VARIABLE, Request};
 
+/// Whether this machine's kernel has IPVS: loaded, built in, or as a module that could be loaded.
+#[must_use]
+pub fn has_ipvs() -> bool {
+    let loadable = || Command::new("modprobe").args(["--quiet", "--dry-run", "ip_vs"]).status();
+    Path::new("/proc/net/ip_vs").exists() || loadable().is_ok_and(|status| status.success())
+}
+
 /// Verb of the program that leads to [`enter`].
 pub const ENTER: &str = "enter-namespaces";
 

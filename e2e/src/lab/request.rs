@@ -7,6 +7,8 @@ use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::{own_kernel, uml};
+
 /// Environment variable by which the first process of a guest finds its [`Request`].
 pub const REQUEST_VARIABLE: &str = "LVS_LAB_REQUEST";
 
@@ -26,13 +28,21 @@ pub enum Kernel {
 }
 
 impl Kernel {
-    /// The kernel that the environment variable `LAB` asks for: `uml` (also when unset) or `host`.
+    /// The kernel that the environment variable `LAB` asks for: `uml` or `host`. Unset, it is User-Mode Linux where that
+    /// is installed or this machine's own kernel has no IPVS, and says so where it is the own one.
     ///
     /// Fails on any other value.
     pub fn from_environment() -> Result<Self> {
         match std::env::var("LAB").as_deref() {
-            Err(_) | Ok("" | "uml") => Ok(Self::UserModeLinux),
+            Ok("uml") => Ok(Self::UserModeLinux),
             Ok("host") => Ok(Self::Own),
+            Err(_) | Ok("") if !uml::kernel().exists() && own_kernel::has_ipvs() => {
+                eprintln!(
+                    "lab: no User-Mode Linux here, so this machine's own kernel runs the hosts (as LAB=host)"
+                );
+                Ok(Self::Own)
+            }
+            Err(_) | Ok("") => Ok(Self::UserModeLinux),
             Ok(other) => anyhow::bail!("LAB={other} is unknown: use LAB=uml (User-Mode Linux) or LAB=host"),
         }
     }

@@ -1,0 +1,60 @@
+# Every target with one line: make help
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
+BIN := $(TARGET_DIR)/debug
+
+.PHONY: help
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "%-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: ## the whole way from two manifests to packets on a real IPVS kernel, step by step
+	@e2e/setup/check rust lab $(if $(CLUSTER),go)
+	@e2e/setup/packages lab
+	@echo "== building the programs (the first time this takes some minutes)"
+	@cargo build --locked -p lvs-operator -p lvs-node-agent -p lvs-e2e --bins
+	@$(if $(CLUSTER),e2e/control-plane/build kube-apiserver etcd kubectl)
+	@$(BIN)/lvs-lab demo $(if $(CLUSTER),--cluster)
+
+.PHONY: test
+test: setup ## every test there is; ends with a table of what was proved (LVS_SEED=N repeats a run)
+	@cargo build --locked -p lvs-e2e --bin lvs-test
+	@$(BIN)/lvs-test
+
+.PHONY: setup
+setup: ## install and build what the tests need beside the tree: packages, an API server, helm
+	@e2e/setup/check rust lab go
+	@e2e/setup/packages lab cluster
+	@e2e/cluster/fetch-helm
+	@echo "== building Kubernetes' programs and ours side by side (the first time this takes some minutes)"
+	@e2e/control-plane/build & control_plane=$$!; \
+	  cargo build --locked --workspace --all-targets || { kill $$control_plane; exit 1; }; \
+	  wait $$control_plane
+
+.PHONY: build
+build: ## the programs, for development
+	@e2e/setup/check rust
+	@cargo build --locked --workspace --bins
+
+.PHONY: lint
+lint: ## format, and clippy without a warning
+	@e2e/setup/check rust
+	@cargo fmt --all --check
+	@cargo clippy --locked --workspace --all-targets -- -D warnings
+
+.PHONY: fmt
+fmt: ## format the code
+	@cargo fmt --all
+
+.PHONY: check-generated
+check-generated: ## committed files that are generated are what would be generated now
+	@e2e/setup/check rust
+	@e2e/setup/check-generated
+
+.PHONY: generate
+generate: ## write the generated files: custom resource definitions, chart copies, deploy/
+	@cargo run --quiet --locked -p lvs-crds --bin crdgen -- crds
+	@deploy/render
