@@ -1,5 +1,6 @@
 //! What is tried in the lab: plain functions by name.
 
+pub mod demo;
 pub mod lab_itself;
 
 use std::collections::BTreeMap;
@@ -28,7 +29,7 @@ pub struct Scenario {
 
 /// Every scenario there is: each module lists its own.
 pub fn all() -> impl Iterator<Item = &'static Scenario> {
-    [lab_itself::SCENARIOS].into_iter().flatten()
+    [demo::SCENARIOS, lab_itself::SCENARIOS].into_iter().flatten()
 }
 
 /// The scenario of that name. Fails where there is none, naming those there are.
