@@ -26,7 +26,7 @@ mod folder;
 mod identity;
 mod kubectl;
 mod nodes;
-mod process;
+pub(crate) mod process;
 mod programs;
 #[cfg(test)]
 mod tests;
@@ -164,6 +164,12 @@ impl ControlPlane {
     #[must_use]
     pub fn admin(&self) -> &Identity {
         &self.admin
+    }
+
+    /// The certificate of the authority that signs the server's certificate and those of its clients, PEM.
+    #[must_use]
+    pub fn authority(&self) -> &str {
+        &self.authority.certificate
     }
 
     /// Stops the API server as an administrator would (SIGTERM, after 15 s SIGKILL). etcd and the data stay.

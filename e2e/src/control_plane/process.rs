@@ -18,7 +18,7 @@ use nix::unistd::Pid;
 
 /// A running program. Dropping it kills it and what it started (SIGKILL to its process group).
 #[derive(Debug)]
-pub(super) struct Process {
+pub(crate) struct Process {
     name: &'static str,
     child: Child,
     log: PathBuf,
@@ -26,7 +26,7 @@ pub(super) struct Process {
 
 impl Process {
     /// Starts `command`, its output appended to `NAME.log` in `logs`.
-    pub(super) fn start(name: &'static str, mut command: Command, logs: &Path) -> Result<Self> {
+    pub(crate) fn start(name: &'static str, mut command: Command, logs: &Path) -> Result<Self> {
         let log = logs.join(format!("{name}.log"));
         let output = File::options().create(true).append(true).open(&log).context("the log file")?;
         command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
@@ -35,23 +35,23 @@ impl Process {
     }
 
     /// What it is, and the name of its log.
-    pub(super) fn name(&self) -> &'static str {
+    pub(crate) fn name(&self) -> &'static str {
         self.name
     }
 
     /// Its process number, which is its group's too.
     #[cfg(test)]
-    pub(super) fn id(&self) -> u32 {
+    pub(crate) fn id(&self) -> u32 {
         self.child.id()
     }
 
     /// How it ended, or `None` while it runs.
-    pub(super) fn exited(&mut self) -> Option<ExitStatus> {
+    pub(crate) fn exited(&mut self) -> Option<ExitStatus> {
         self.child.try_wait().ok().flatten()
     }
 
     /// Asks it to leave (SIGTERM), and kills it where it has not left within `deadline`.
-    pub(super) fn stop(&mut self, deadline: Duration) {
+    pub(crate) fn stop(&mut self, deadline: Duration) {
         self.signal(Signal::SIGTERM);
         let until = Instant::now() + deadline;
         while self.exited().is_none() && Instant::now() < until {
@@ -61,7 +61,7 @@ impl Process {
     }
 
     /// Kills it and waits until it is gone. Nothing happens where it has left already.
-    pub(super) fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         if self.exited().is_none() {
             self.signal(Signal::SIGKILL);
             self.child.wait().ok();
@@ -69,7 +69,7 @@ impl Process {
     }
 
     /// Sends a signal to its whole process group.
-    pub(super) fn signal(&mut self, signal: Signal) {
+    pub(crate) fn signal(&mut self, signal: Signal) {
         // A child that was waited for has given its number back: it may be somebody else's by now.
         if self.exited().is_none() {
             signal_group(self.child.id(), signal);
@@ -77,7 +77,7 @@ impl Process {
     }
 
     /// The last lines of its output, for an error's message.
-    pub(super) fn last_words(&self) -> String {
+    pub(crate) fn last_words(&self) -> String {
         let text = std::fs::read_to_string(&self.log).unwrap_or_default();
         let lines: Vec<&str> = text.lines().collect();
         let tail = lines[lines.len().saturating_sub(25)..].join("\n");
@@ -93,7 +93,7 @@ impl Drop for Process {
 
 /// Sends a signal to the process group that a child of ours leads. The child must not have been waited for
 /// yet.
-pub(super) fn signal_group(leader: u32, signal: Signal) {
+pub(crate) fn signal_group(leader: u32, signal: Signal) {
     // The kernel's process numbers end at 2^22 (PID_MAX_LIMIT).
     if let Ok(leader) = i32::try_from(leader) {
         killpg(Pid::from_raw(leader), signal).ok();
@@ -102,7 +102,7 @@ pub(super) fn signal_group(leader: u32, signal: Signal) {
 
 /// A command for `program` that is killed with this process, whatever ends it, and that runs behind the words
 /// of `launcher` (`ip netns exec NAME`), each of which must replace itself by the next (exec).
-pub(super) fn command(launcher: &[OsString], program: &Path) -> Command {
+pub(crate) fn command(launcher: &[OsString], program: &Path) -> Command {
     let mut command = Command::new("setpriv");
     command.args(["--pdeathsig", "KILL", "--"]).args(launcher).arg(program).process_group(0);
     command
@@ -111,7 +111,7 @@ pub(super) fn command(launcher: &[OsString], program: &Path) -> Command {
 /// Starts a child on behalf of a thread that lives as long as this process. The kernel ties a parent-death
 /// signal to the *thread* that started the child (`PR_SET_PDEATHSIG(2const)`), and a test's own thread, or
 /// one of an asynchronous runtime's pool, may end long before the test's processes are to.
-pub(super) fn spawn(command: Command) -> io::Result<Child> {
+pub(crate) fn spawn(command: Command) -> io::Result<Child> {
     type Wish = (Command, SyncSender<io::Result<Child>>);
     static STARTER: LazyLock<Sender<Wish>> = LazyLock::new(|| {
         let (wishes, received) = channel::<Wish>();
