@@ -54,24 +54,24 @@ impl Draft<'_> {
     /// Gives back the settings of links once no IPv4 VIP of ours is on `lo` any more. Until then a link that needs no
     /// hiding keeps it, in case it speaks ARP again.
     pub(super) fn show(&mut self) {
-        if self.bound || self.wanted.keep_everything {
-            return;
-        }
         let owned = self.owned;
         for (item, claim) in &owned.claims {
             let (Item::Arp(link), Claim::Arp { prior, ours, earlier }) = (item, claim) else { continue };
-            if self.is_kept(item) || self.wanted.hide.contains(link) {
+            let Some(present) = self.have.arp.get(link).copied() else {
+                // The link is gone, and its settings with it; another of its name has settings of its own.
+                self.release(PhaseName::Show, *item);
+                continue;
+            };
+            if self.bound || self.wanted.keep_everything || self.wanted.hide.contains(link) {
                 continue;
             }
-            if let Some(present) = self.have.arp.get(link) {
-                let earlier = earlier.unwrap_or(*ours);
-                let back = ArpSettings {
-                    ignore: given_back(present.ignore, prior.ignore, [ours.ignore, earlier.ignore]),
-                    announce: given_back(present.announce, prior.announce, [ours.announce, earlier.announce]),
-                };
-                if back != *present {
-                    self.op(PhaseName::Show, Op::SetArp(*link, back));
-                }
+            let earlier = earlier.unwrap_or(*ours);
+            let back = ArpSettings {
+                ignore: given_back(present.ignore, prior.ignore, [ours.ignore, earlier.ignore]),
+                announce: given_back(present.announce, prior.announce, [ours.announce, earlier.announce]),
+            };
+            if back != present {
+                self.op(PhaseName::Show, Op::SetArp(*link, back));
             }
             self.release(PhaseName::Show, *item);
         }

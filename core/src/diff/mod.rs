@@ -105,8 +105,7 @@ impl<'a> Draft<'a> {
 
     /// Whether an item that is not wanted stays nevertheless.
     fn stays(&self, item: &Item) -> bool {
-        self.wanted.keep_everything
-            || item.vip().is_some_and(|vip| self.wanted.keep_vips.contains(&vip))
+        self.wanted.keep_everything || item.vip().is_some_and(|vip| self.wanted.keep_vips.contains(&vip))
     }
 }
 

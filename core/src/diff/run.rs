@@ -101,7 +101,9 @@ impl Run {
                 !self.not_ours.contains(key) && key.vip().is_none_or(|vip| !self.not_left.contains(&vip))
             }
             Op::AddDestination(key, ..) | Op::SetDestination(key, ..) => !self.not_ours.contains(key),
-            Op::SetAddress(..) | Op::AddVirtualServer(..) | Op::SetVirtualServer(..) | Op::SetTimeouts(_) => true,
+            Op::SetAddress(..) | Op::AddVirtualServer(..) | Op::SetVirtualServer(..) | Op::SetTimeouts(_) => {
+                true
+            }
         }
     }
 
@@ -146,14 +148,14 @@ impl Run {
         let outcome = |record: &Record| {
             let item = record.item();
             // A virtual server takes its destinations along, where it goes and where it is taken over.
-            let server = if let Item::Destination(key, _) = item { Some(Item::VirtualServer(key)) } else { None };
+            let server =
+                if let Item::Destination(key, _) = item { Some(Item::VirtualServer(key)) } else { None };
             outcomes.get(&item).or_else(|| server.and_then(|server| outcomes.get(&server))).copied()
         };
         let done = |record: &&Record| matches!(outcome(record), None | Some(Outcome::Done));
-        let refused = |record: &&Record| {
-            matches!(outcome(record), Some(Outcome::Refused(refusal)) if is_certain(refusal))
-        };
-        let taken_back = phase.before.iter().filter(refused).filter_map(|record| self.earlier.get(&record.item()));
+        let refused = |record: &&Record| matches!(outcome(record), Some(Outcome::Refused(refusal)) if is_certain(refusal));
+        let taken_back =
+            phase.before.iter().filter(refused).filter_map(|record| self.earlier.get(&record.item()));
         phase.after.iter().filter(done).chain(taken_back).copied().collect()
     }
 

@@ -141,14 +141,10 @@ impl<'a> Draft<'a> {
             (Some(wanted), Some(there)) if wanted != there => {
                 self.hold(item, contrary_destination(server, key, there, wanted));
             }
-            (Some(_), _) => {}
             (None, Some(_)) if ours => self.remove_destination(server, key),
-            (None, Some(_)) => {}
-            (None, None) => {
-                if !self.stays(&item) {
-                    self.release(PhaseName::RemoveDestinations, item);
-                }
-            }
+            (None, None) if !self.stays(&item) => self.release(PhaseName::RemoveDestinations, item),
+            // As wanted, or somebody else's.
+            _ => {}
         }
     }
 

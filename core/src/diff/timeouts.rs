@@ -56,7 +56,7 @@ impl Draft<'_> {
 
     fn give_timeouts_back(&mut self, present: Option<Timeouts>, claim: Option<Claim>) {
         let Some(Claim::Timeouts { prior, ours, earlier }) = claim else { return };
-        if self.is_kept(&Item::Timeouts) || self.wanted.keep_everything {
+        if self.wanted.keep_everything {
             return;
         }
         if let Some(present) = present {

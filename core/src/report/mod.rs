@@ -1,21 +1,23 @@
 //! What a node says of itself: read back from its kernel, not concluded from what was wanted.
 
+mod pending;
 mod trouble;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use crate::custody::{Custody, Item};
-use crate::diff::diff;
 use crate::ipvs::VirtualServerKey;
 use crate::kernel::{AddressKey, Kernel};
-use crate::local::{Link, Local, ProbeOutcome};
+use crate::local::{Link, Local};
 use crate::names::{LinkName, ServiceName};
 use crate::network::Family;
 use crate::node_plan::{NodePlan, PlannedService};
-use crate::node_report::{NodeFacts, NodeReport, ReportedLink, ServiceReport, VipReport};
+use crate::node_report::{NodeFacts, NodeReport, ReportedLink, ServiceReport, Trouble, VipReport};
 use crate::reason::Reason;
-use crate::wanted::{Failure, Hold, Scope, Wanted};
+use crate::wanted::{Failure, Hold, Wanted};
+
+use pending::Pending;
 
 /// The report of a node whose kernel is `have`, after what failed has failed.
 #[must_use]
@@ -35,7 +37,8 @@ pub fn report(
         let vips = subject.vips_of(part);
         let reports = vips.iter().map(|vip| (*vip, subject.vip(name, *vip))).collect();
         let incapable = troubles.iter().any(|trouble| trouble.reason == Reason::FeatureMissing);
-        let applied = !incapable && vips.iter().all(|vip| subject.is_settled(*vip));
+        let pending = subject.pending.services.contains(name);
+        let applied = !incapable && !pending && vips.iter().all(|vip| subject.is_settled(*vip));
         (name.clone(), ServiceReport { revision: part.revision, applied, vips: reports, troubles })
     });
     let services = services.collect();
@@ -49,9 +52,11 @@ struct Subject<'a> {
     wanted: &'a Wanted,
     have: &'a Kernel,
     owned: &'a Custody,
-    /// VIPs for which something is left to do.
-    pending: BTreeSet<IpAddr>,
-    /// VIPs of which something is ours and that no part names any more.
+    /// What is left to do.
+    pending: Pending,
+    /// VIPs of which something is ours and for which no part has a duty any more.
+    leaving: BTreeSet<IpAddr>,
+    /// Those of them that no part names.
     leftover: BTreeSet<IpAddr>,
     /// The services of each VIP; a leftover one has those that answer for it.
     services: BTreeMap<IpAddr, BTreeSet<&'a ServiceName>>,
@@ -75,16 +80,20 @@ impl<'a> Subject<'a> {
                 services.entry(*vip).or_default().insert(name);
             }
         }
+        let planned = plan.services.values().flat_map(|part| &part.vips);
+        let with_duty: BTreeSet<&IpAddr> =
+            planned.filter(|(_, planned)| planned.has_duty()).map(|(vip, _)| vip).collect();
         let ours = owned.claims.keys().filter_map(Item::vip);
-        let leftover: BTreeSet<IpAddr> = ours.filter(|vip| !services.contains_key(vip)).collect();
+        let leaving: BTreeSet<IpAddr> = ours.filter(|vip| !with_duty.contains(vip)).collect();
         let mut subject = Self {
             plan,
             local,
             wanted,
             have,
             owned,
-            pending: pending(local, wanted, have, owned),
-            leftover,
+            pending: Pending::new(local, wanted, have, owned),
+            leftover: leaving.iter().filter(|vip| !services.contains_key(vip)).copied().collect(),
+            leaving,
             services,
             any_leaves: plan.services.values().any(PlannedService::is_leaving),
             hidden: is_hidden(local, have),
@@ -97,9 +106,9 @@ impl<'a> Subject<'a> {
     }
 
     /// Whether a part speaks of VIPs that no part names any more: leaving ones do, and where there is none, all do, so
-    /// that a VIP which has not left is never out of sight.
+    /// that a VIP which has not left is never out of sight. Of an incomplete plan it may be a missing part's.
     fn answers_for_leftover(&self, part: &PlannedService) -> bool {
-        !self.any_leaves || part.is_leaving()
+        part.is_leaving() || (!self.any_leaves && self.plan.complete)
     }
 
     /// The VIPs that a part speaks of.
@@ -129,30 +138,10 @@ impl<'a> Subject<'a> {
         }
     }
 
-    /// Whether nothing is left to do for a VIP.
+    /// Whether nothing is left to do for a VIP as such.
     fn is_settled(&self, vip: IpAddr) -> bool {
-        !self.leftover.contains(&vip) && !self.pending.contains(&vip)
+        !self.leaving.contains(&vip) && !self.pending.vips.contains(&vip)
     }
-}
-
-/// The VIPs for which an operation is left to do, also one that waits for the plan to be whole or for a probe.
-fn pending(local: &Local, wanted: &Wanted, have: &Kernel, owned: &Custody) -> BTreeSet<IpAddr> {
-    let whole = Wanted { keep_everything: false, ..wanted.clone() };
-    let (phases, _) = diff(&whole, have, owned, &Scope::Everything);
-    let mut vips: BTreeSet<IpAddr> =
-        phases.iter().flat_map(|phase| &phase.ops).filter_map(crate::kernel::Op::vip).collect();
-    let hides = phases.iter().any(|phase| phase.name == crate::wanted::PhaseName::Hide);
-    if hides {
-        let bound = wanted.addresses.keys().filter(|key| key.address.is_ipv4() && wanted.binds(key));
-        vips.extend(bound.map(|key| key.address));
-    }
-    for (vip, uplink) in &wanted.probes {
-        let first = local.probes.get(vip).is_none_or(|probe| probe.outcome == ProbeOutcome::Clean);
-        if first && !have.addresses.contains_key(&AddressKey::host(*uplink, *vip)) {
-            vips.insert(*vip);
-        }
-    }
-    vips
 }
 
 /// Whether every link that speaks ARP keeps silent about addresses that it does not have itself.
@@ -161,12 +150,7 @@ fn is_hidden(local: &Local, have: &Kernel) -> bool {
     speaking.all(|(name, _)| have.arp.get(name).is_some_and(|arp| arp.effective(have.arp_all).hides()))
 }
 
-fn facts(
-    plan: &NodePlan,
-    local: &Local,
-    owned: &Custody,
-    troubles: BTreeSet<crate::node_report::Trouble>,
-) -> NodeFacts {
+fn facts(plan: &NodePlan, local: &Local, owned: &Custody, troubles: BTreeSet<Trouble>) -> NodeFacts {
     NodeFacts {
         epoch: plan.epoch,
         lineage: plan.lineage.clone(),

@@ -40,13 +40,14 @@ proptest! {
 }
 
 /// Everything wanted is there or held, and everything of ours is wanted or stays for a reason.
-fn assert_as_wanted(have: &Kernel, node: &Node, view: &View) {
+pub fn assert_as_wanted(have: &Kernel, node: &Node, view: &View) {
     let View { wanted, holds, .. } = view;
-    let excused = |item: Item| {
-        wanted.keep.contains(&item) || holds.iter().any(|hold| hold.item == item)
-    };
+    let excused = |item: Item| wanted.keep.contains(&item) || holds.iter().any(|hold| hold.item == item);
     for (key, attributes) in &wanted.addresses {
-        assert!(have.addresses.get(key) == Some(attributes) || excused(Item::Address(*key)), "{key} is missing");
+        assert!(
+            have.addresses.get(key) == Some(attributes) || excused(Item::Address(*key)),
+            "{key} is missing"
+        );
     }
     for (key, server) in &wanted.virtual_servers {
         let there = have.virtual_servers.get(key);
@@ -75,9 +76,10 @@ fn assert_as_wanted(have: &Kernel, node: &Node, view: &View) {
         let as_wanted = match item {
             Item::Address(key) => wanted.addresses.contains_key(key),
             Item::VirtualServer(key) => wanted.virtual_servers.contains_key(key),
-            Item::Destination(key, destination) => {
-                wanted.virtual_servers.get(key).is_some_and(|server| server.destinations.contains_key(destination))
-            }
+            Item::Destination(key, destination) => wanted
+                .virtual_servers
+                .get(key)
+                .is_some_and(|server| server.destinations.contains_key(destination)),
             Item::Arp(_) => !wanted.hide.is_empty(),
             Item::Timeouts => wanted.timeouts.is_some(),
         };

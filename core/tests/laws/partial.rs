@@ -60,7 +60,8 @@ proptest! {
 
 fn fault() -> impl Strategy<Value = Fault> {
     let stop = (0..40_usize).prop_map(|step| Fault { stop_after: Some(step), refused: Vec::new() });
-    let refuse = vec(prop::bool::weighted(0.3), 0..40).prop_map(|refused| Fault { stop_after: None, refused });
+    let refuse =
+        vec(prop::bool::weighted(0.3), 0..40).prop_map(|refused| Fault { stop_after: None, refused });
     let both = (0..40_usize, vec(any::<bool>(), 0..40))
         .prop_map(|(step, refused)| Fault { stop_after: Some(step), refused });
     prop_oneof![stop, refuse, both]

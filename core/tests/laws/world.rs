@@ -66,7 +66,8 @@ fn kernel() -> impl Strategy<Value = Kernel> {
         1 => (select(vec![0, 1, 2, 3, 8, 9]), 0..3_u32).prop_map(settings),
     ];
     let arp = vec((0..10_u32, 0..4_u32).prop_map(settings), LINKS.len());
-    let schedulers = prop_oneof![1 => Just(None), 2 => Just(Some(["rr", "wlc"])), 1 => Just(Some(["rr", "sh"]))];
+    let schedulers =
+        prop_oneof![1 => Just(None), 2 => Just(Some(["rr", "wlc"])), 1 => Just(Some(["rr", "sh"]))];
     let table = btree_map(virtual_server_key(), foreign_virtual_server(), 0..4);
     (table, timeouts, foreign_addresses(), arp, all, schedulers).prop_map(
         |(virtual_servers, timeouts, addresses, arp, arp_all, schedulers)| Kernel {
@@ -87,20 +88,29 @@ fn settings((ignore, announce): (u32, u32)) -> ArpSettings {
 /// The node's own addresses, and some that get in a VIP's way.
 fn foreign_addresses() -> impl Strategy<Value = BTreeMap<AddressKey, AddressAttributes>> {
     let plain = AddressAttributes { scope: 0, no_dad: false, preferred_seconds: None, valid_seconds: None };
-    let own = ["lo 127.0.0.1/8", "lo ::1/128", "eth0 192.168.10.21/24", "eth0 fd00::21/64", "eth1 10.0.0.21/24"];
+    let own =
+        ["lo 127.0.0.1/8", "lo ::1/128", "eth0 192.168.10.21/24", "eth0 fd00::21/64", "eth1 10.0.0.21/24"];
     let disturbing = prop_oneof![
         // A VIP by hand, as we would bind it or in another form.
         (select(vec!["lo", "eth0"]), vip(), any::<bool>()).prop_map(move |(name, vip, equal)| {
-            let attributes =
-                if equal { AddressAttributes::vip(Family::of(vip)) } else { AddressAttributes { scope: 253, ..plain } };
+            let attributes = if equal {
+                AddressAttributes::vip(Family::of(vip))
+            } else {
+                AddressAttributes { scope: 253, ..plain }
+            };
             (AddressKey::host(link(name), vip), attributes)
         }),
         // A VIP that is an address of the node.
         (select(vec!["eth0 192.168.10.41/24", "tun0 192.168.10.42/32", "eth1 fd00::41/64"]))
             .prop_map(move |text| (text.parse().unwrap(), plain)),
         // Addresses that hiding ARP would silence, and some that it would not.
-        (select(vec!["lo 192.168.10.99/32", "tun0 10.0.0.99/32", "lo 172.31.0.1/32", "tun0 192.168.10.0/32"]))
-            .prop_map(move |text| (text.parse().unwrap(), plain)),
+        (select(vec![
+            "lo 192.168.10.99/32",
+            "tun0 10.0.0.99/32",
+            "lo 172.31.0.1/32",
+            "tun0 192.168.10.0/32"
+        ]))
+        .prop_map(move |text| (text.parse().unwrap(), plain)),
     ];
     vec(disturbing, 0..3).prop_map(move |disturbing| {
         own.iter().map(|text| (text.parse().unwrap(), plain)).chain(disturbing).collect()
@@ -123,17 +133,19 @@ fn port() -> impl Strategy<Value = PortKey> {
 }
 
 fn foreign_virtual_server() -> impl Strategy<Value = VirtualServer> {
-    let persistence = option::weighted(0.2, Just(lvs_core::ipvs::Persistence { timeout_seconds: 20, prefix_length: 32 }));
+    let persistence =
+        option::weighted(0.2, Just(lvs_core::ipvs::Persistence { timeout_seconds: 20, prefix_length: 32 }));
     let settings = (select(vec!["rr", "wlc"]), persistence).prop_map(|(scheduler, persistence)| {
         let scheduler = scheduler.parse().unwrap();
         VirtualServerSettings { scheduler, flags: 0, persistence, persistence_engine: None }
     });
-    let destination = (select(&RIPS[..2]), select(vec![80, 443, 53]), 0..2_u32).prop_map(|(rip, port, weight)| {
-        let method = ForwardingMethod::DirectRouting;
-        let settings =
-            DestinationSettings { method, weight, upper_threshold: 0, lower_threshold: 0, tunnel: None };
-        (DestinationKey { address: address(rip), port }, settings)
-    });
+    let destination =
+        (select(&RIPS[..2]), select(vec![80, 443, 53]), 0..2_u32).prop_map(|(rip, port, weight)| {
+            let method = ForwardingMethod::DirectRouting;
+            let settings =
+                DestinationSettings { method, weight, upper_threshold: 0, lower_threshold: 0, tunnel: None };
+            (DestinationKey { address: address(rip), port }, settings)
+        });
     (settings, vec(destination, 0..3)).prop_map(|(settings, destinations)| VirtualServer {
         settings,
         destinations: destinations.into_iter().collect(),
@@ -151,10 +163,8 @@ fn plan() -> impl Strategy<Value = NodePlan> {
         let addresses = if allowed { vec!["192.168.10.99", "10.0.0.99"] } else { Vec::new() };
         addresses.into_iter().map(address).collect()
     });
-    let settings = (timeouts, silence, uplink).prop_map(|(timeouts, allow_arp_silence, uplink)| NodeSettings {
-        timeouts,
-        allow_arp_silence,
-        uplink: uplink.map(link),
+    let settings = (timeouts, silence, uplink).prop_map(|(timeouts, allow_arp_silence, uplink)| {
+        NodeSettings { timeouts, allow_arp_silence, uplink: uplink.map(link) }
     });
     (settings, vec(service(), 0..4), prop::bool::weighted(0.9)).prop_map(|(settings, services, complete)| {
         let services = services.into_iter().enumerate();
@@ -165,7 +175,8 @@ fn plan() -> impl Strategy<Value = NodePlan> {
 
 fn service() -> impl Strategy<Value = PlannedService> {
     let vips = btree_map(vip(), duties(), 0..4);
-    let requires = prop_oneof![8 => Just(BTreeSet::new()), 1 => Just(BTreeSet::from([Feature::from("Later")]))];
+    let requires =
+        prop_oneof![8 => Just(BTreeSet::new()), 1 => Just(BTreeSet::from([Feature::from("Later")]))];
     (vips, option::weighted(0.9, form()), requires, 1..4_u32).prop_map(|(vips, form, requires, number)| {
         PlannedService {
             vips,

@@ -1,0 +1,62 @@
+//! What is left to do, by whom it concerns.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use crate::custody::Custody;
+use crate::diff::diff;
+use crate::kernel::{AddressKey, Kernel, Op};
+use crate::local::{Local, ProbeOutcome};
+use crate::names::ServiceName;
+use crate::wanted::{Phase, PhaseName, Scope, Wanted};
+
+/// What keeps a service from being as its revision wants it.
+pub(super) struct Pending {
+    /// Services of whose own virtual servers something is left to do.
+    pub(super) services: BTreeSet<ServiceName>,
+    /// VIPs of which something else is left to do.
+    pub(super) vips: BTreeSet<IpAddr>,
+}
+
+impl Pending {
+    /// All that is left, also what waits for the plan to be whole or for a first probe.
+    pub(super) fn new(local: &Local, wanted: &Wanted, have: &Kernel, owned: &Custody) -> Self {
+        let whole = Wanted { keep_everything: false, ..wanted.clone() };
+        let (phases, _) = diff(&whole, have, owned, &Scope::Everything);
+        let mut pending = Self { services: BTreeSet::new(), vips: BTreeSet::new() };
+        for op in phases.iter().flat_map(|phase| &phase.ops) {
+            pending.add(wanted, op);
+        }
+        pending.hiding(wanted, &phases);
+        pending.probing(local, wanted, have);
+        pending
+    }
+
+    fn add(&mut self, wanted: &Wanted, op: &Op) {
+        match op.virtual_server().and_then(|key| wanted.owners.get(&key)) {
+            Some(service) => {
+                self.services.insert(service.clone());
+            }
+            None => self.vips.extend(op.vip()),
+        }
+    }
+
+    /// A link that has yet to hide concerns every IPv4 VIP that is bound.
+    fn hiding(&mut self, wanted: &Wanted, phases: &[Phase]) {
+        if phases.iter().any(|phase| phase.name == PhaseName::Hide) {
+            let bound = wanted.addresses.keys().filter(|key| key.address.is_ipv4() && wanted.binds(key));
+            self.vips.extend(bound.map(|key| key.address));
+        }
+    }
+
+    /// A VIP that is not held yet because its probe has yet to be made. One that somebody else has is no such case: the
+    /// node does what it can.
+    fn probing(&mut self, local: &Local, wanted: &Wanted, have: &Kernel) {
+        for (vip, uplink) in &wanted.probes {
+            let first = local.probes.get(vip).is_none_or(|probe| probe.outcome == ProbeOutcome::Clean);
+            if first && !have.addresses.contains_key(&AddressKey::host(*uplink, *vip)) {
+                self.vips.insert(*vip);
+            }
+        }
+    }
+}

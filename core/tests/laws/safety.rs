@@ -1,0 +1,86 @@
+//! What holds on a node whatever went wrong and whenever its agent was killed.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use lvs_core::custody::Item;
+use lvs_core::kernel::{AddressKey, Kernel};
+
+use crate::node::Node;
+use crate::world::link;
+
+impl Node {
+    /// A VIP of ours on `lo` is hidden, one on an uplink has a virtual server, and nothing of anybody else has changed.
+    pub fn assert_safe(&self) {
+        let ours = |key: &AddressKey| self.custody.holds(&Item::Address(*key));
+        for key in self.kernel.addresses.keys().filter(|key| ours(key)) {
+            if key.link == link("lo") && key.address.is_ipv4() {
+                for name in ["eth0", "eth1"] {
+                    let arp = self.kernel.arp[&link(name)].effective(self.kernel.arp_all);
+                    assert!(arp.hides(), "{key} is ours and {name} answers for it: {arp:?}");
+                }
+            }
+            if key.link != link("lo") {
+                let served =
+                    self.kernel.virtual_servers.keys().any(|server| server.vip() == Some(key.address));
+                assert!(served, "{key} attracts packets that nothing takes");
+            }
+        }
+        self.assert_foreign_untouched();
+    }
+
+    /// Everything that differs from before us is in custody.
+    fn assert_foreign_untouched(&self) {
+        let ours = |item: Item| self.custody.holds(&item) || self.adopted.contains(&item);
+        for key in keys(&self.initial.addresses, &self.kernel.addresses) {
+            let same = self.initial.addresses.get(&key) == self.kernel.addresses.get(&key);
+            assert!(same || ours(Item::Address(key)), "{key} is not ours and has changed");
+        }
+        for key in keys(&self.initial.virtual_servers, &self.kernel.virtual_servers) {
+            let (before, after) =
+                (self.initial.virtual_servers.get(&key), self.kernel.virtual_servers.get(&key));
+            let same = before.map(|server| server.settings) == after.map(|server| server.settings);
+            assert!(same || ours(Item::VirtualServer(key)), "{key} is not ours and has changed");
+            let none = BTreeMap::new();
+            let before = before.map_or(&none, |server| &server.destinations);
+            let after = after.map_or(&none, |server| &server.destinations);
+            for destination in keys(before, after) {
+                let same = before.get(&destination) == after.get(&destination);
+                let item = Item::Destination(key, destination);
+                assert!(same || ours(item), "{destination} of {key} is not ours and has changed");
+            }
+        }
+        for (name, before) in &self.initial.arp {
+            let same = self.kernel.arp.get(name) == Some(before);
+            assert!(
+                same || ours(Item::Arp(*name)),
+                "the ARP settings of {name} are not ours and have changed"
+            );
+        }
+        let same = self.initial.timeouts == self.kernel.timeouts;
+        assert!(same || ours(Item::Timeouts), "the timeouts are not ours and have changed");
+        assert_eq!(self.initial.arp_all, self.kernel.arp_all);
+    }
+
+    /// What the kernel is like once everything of ours has left: as before us, without what was taken over.
+    pub fn expected_in_the_end(&self) -> Kernel {
+        let mut kernel = self.initial.clone();
+        for item in &self.adopted {
+            match item {
+                Item::VirtualServer(key) => {
+                    kernel.virtual_servers.remove(key);
+                }
+                Item::Destination(key, destination) => {
+                    if let Some(server) = kernel.virtual_servers.get_mut(key) {
+                        server.destinations.remove(destination);
+                    }
+                }
+                _ => {}
+            }
+        }
+        kernel
+    }
+}
+
+fn keys<K: Ord + Copy, V, W>(one: &BTreeMap<K, V>, other: &BTreeMap<K, W>) -> BTreeSet<K> {
+    one.keys().chain(other.keys()).copied().collect()
+}
