@@ -27,7 +27,9 @@ pub mod node_plan;
 pub mod plan;
 pub mod report;
 
+pub mod schema;
 pub mod status_only;
+pub mod strict;
 #[expect(unreachable_pub, reason = "KubeSchema copies the struct, with its `pub`, into a function")]
 pub mod virtual_service;
 
@@ -37,4 +39,5 @@ pub use node_plan::{
     NodePlan, NodePlanSlice, NodePlanSliceSpec, NodePlanSliceStatus, NodePlanSpec, NodePlanStatus,
 };
 pub use status_only::StatusOnly;
+pub use strict::Strict;
 pub use virtual_service::{VirtualService, VirtualServiceSpec, VirtualServiceStatus};

@@ -167,8 +167,10 @@ fn read(name: &str, planned: &AsWritten<PlannedService>) -> Result<(ServiceName,
     Ok((name, planned.read().map_err(|error| error.to_string())?))
 }
 
-/// A hash of a slice's services as they were written: of their JSON, keys in order, no space.
-fn hash(services: &Services) -> String {
+/// The hash of a slice's services as they were written, 32 hexadecimal digits: SipHash-1-3 with 128 bits and a zero
+/// key, of their JSON, keys in order, no space. The same in every version.
+#[must_use]
+pub fn hash(services: &BTreeMap<String, AsWritten<PlannedService>>) -> String {
     let mut hasher = SipHasher13::new();
     for (name, service) in services {
         feed(&mut hasher, &Value::from(name.as_str()));

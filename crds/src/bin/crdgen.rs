@@ -1,0 +1,20 @@
+//! Writes the custom resource definitions: `crdgen` to stdout, `crdgen FOLDER` to `FOLDER/PLURAL.yaml` each.
+
+use std::error::Error;
+use std::path::PathBuf;
+
+use lvs_crds::schema;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let folder = std::env::args_os().nth(1).map(PathBuf::from);
+    for definition in schema::definitions()? {
+        let text = schema::yaml(&definition)?;
+        match &folder {
+            Some(folder) => {
+                std::fs::write(folder.join(format!("{}.yaml", definition.spec.names.plural)), text)?
+            }
+            None => print!("---\n{text}"),
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,155 @@
+//! The form of a plan and of a report is kept from version to version: other versions' agents read it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use lvs_core::ipvs::{PortKey, Timeouts};
+use lvs_core::names::{BootId, Feature, GroupName, NodeName, PoolName, RealServerKey, ServiceName};
+use lvs_core::network::Protocol;
+use lvs_core::node_plan::{
+    FormPersistence, NodePlan, PlannedRealServer, PlannedService, PlannedVip, Revision, ServiceForm, Stage,
+    StageName,
+};
+use lvs_core::node_report::{NodeFacts, NodeReport, ReportedLink, ServiceReport, Trouble, VipReport};
+use lvs_core::reason::Reason;
+use lvs_core::time::Time;
+use lvs_crds::{NodePlanSlice, plan, report};
+
+fn node() -> NodeName {
+    NodeName::from("director-1")
+}
+
+fn address(text: &str) -> IpAddr {
+    text.parse().unwrap()
+}
+
+fn real_server(name: &str, rip: &str, stage: Stage) -> (RealServerKey, PlannedRealServer) {
+    let node = NodeName::from(name);
+    let real_server = PlannedRealServer {
+        entry: name.to_owned(),
+        node: Some(node.clone()),
+        addresses: BTreeSet::from([address(rip)]),
+        weight: 1,
+        stage,
+        admitted: BTreeSet::from([address("192.168.10.40")]),
+    };
+    (RealServerKey::Node(node), real_server)
+}
+
+fn planned() -> PlannedService {
+    let vip = PlannedVip {
+        accept: true,
+        attract: true,
+        forward: true,
+        withdrawing: false,
+        group: GroupName::from("edge"),
+        pool: PoolName::from("public"),
+        interface: Some("eth0".parse().unwrap()),
+    };
+    let form = ServiceForm {
+        ports: BTreeSet::from([PortKey { protocol: Protocol::Tcp, port: 80 }]),
+        scheduler: "rr".parse().unwrap(),
+        persistence: Some(FormPersistence {
+            timeout_seconds: 20,
+            ipv4_prefix_length: 32,
+            ipv6_prefix_length: 128,
+        }),
+        real_servers: BTreeMap::from([
+            real_server("rs-1", "192.168.10.10", Stage::of(StageName::Serving)),
+            real_server("rs-2", "192.168.10.11", Stage::quiesced(Time(1_795_503_600_000))),
+        ]),
+        adopt: true,
+    };
+    PlannedService {
+        uid: "7f0b4c5d-9e58-4a1f-8c9b-7d426d1c2a5e".to_owned(),
+        revision: Revision { number: 7, hash: 0xc0ff_ee00 },
+        requires: BTreeSet::from([Feature::from("DirectRouting"), Feature::from("Persistence")]),
+        vips: BTreeMap::from([(address("192.168.10.40"), vip)]),
+        form: Some(form),
+    }
+}
+
+fn plan_of_one() -> NodePlan {
+    let mut plan = NodePlan::empty(3, "6d1c2a5e");
+    plan.settings.timeouts = Some(Timeouts { tcp_seconds: 30, tcp_fin_seconds: 5, udp_seconds: 60 });
+    plan.settings.allow_arp_silence = BTreeSet::from([address("192.168.10.1")]);
+    plan.settings.uplink = Some("bond0".parse().unwrap());
+    plan.services.insert(ServiceName::new("default", "web"), planned());
+    plan
+}
+
+fn report_of_one() -> NodeReport {
+    let link = ReportedLink {
+        mac: Some("02:00:c0:a8:0a:14".parse().unwrap()),
+        up: true,
+        addresses: BTreeSet::from(["192.168.10.20/24".parse().unwrap()]),
+    };
+    let node = NodeFacts {
+        epoch: 3,
+        lineage: "6d1c2a5e".to_owned(),
+        boot_id: BootId::from("6d1c2a5e-7f0b-4c5d-9e58-3a1f0c9b7d42"),
+        agent_version: "0.1.0".to_owned(),
+        features: BTreeSet::from([Feature::from("DirectRouting")]),
+        kernel_release: "6.1.0".to_owned(),
+        ipvs: true,
+        schedulers: BTreeSet::from(["rr".parse().unwrap(), "wlc".parse().unwrap()]),
+        links: BTreeMap::from([("eth0".parse().unwrap(), link)]),
+        gateways: BTreeSet::from([address("192.168.10.1")]),
+        clean: false,
+        troubles: BTreeSet::from([Trouble::new(Reason::NotPermitted, "CAP_NET_RAW is missing")]),
+    };
+    let vip = VipReport { bound: true, hidden: true, held: false, forwarding: true };
+    let service = ServiceReport {
+        revision: Revision { number: 7, hash: 0xc0ff_ee00 },
+        applied: false,
+        vips: BTreeMap::from([(address("192.168.10.40"), vip)]),
+        troubles: BTreeSet::from([Trouble::new(Reason::AddressInUse, "02:00:c0:a8:0a:63 answers")]),
+    };
+    NodeReport { node, services: BTreeMap::from([(ServiceName::new("default", "web"), service)]) }
+}
+
+fn documents(objects: &[String]) -> String {
+    objects.join("---\n")
+}
+
+/// Compares with a golden file; with `UPDATE_GOLDEN=1` in the environment writes it instead.
+fn golden(name: &str, text: &str) {
+    let path = format!("{}/tests/plans/golden/{name}", env!("CARGO_MANIFEST_DIR"));
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(&path, text).unwrap();
+    }
+    let expected = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        text == expected,
+        "{path} differs; where that is meant, UPDATE_GOLDEN=1 writes it anew. It is now:\n{text}"
+    );
+}
+
+#[test]
+fn a_plan_is_written_as_ever() {
+    let (object, slices) = plan::split(&node(), &plan_of_one());
+    let [slice] = &slices[..] else { panic!("one slice") };
+    golden(
+        "plan.yaml",
+        &documents(&[serde_saphyr::to_string(&object).unwrap(), serde_saphyr::to_string(slice).unwrap()]),
+    );
+}
+
+#[test]
+fn a_written_plan_is_read_as_ever() {
+    let text = include_str!("golden/plan.yaml");
+    let (object, slice) = text.split_once("---\n").unwrap();
+    let slice: NodePlanSlice = serde_saphyr::from_str(slice).unwrap();
+    let (plan, faults) = plan::assemble(&serde_saphyr::from_str(object).unwrap(), [&slice]);
+    assert_eq!(faults, []);
+    assert_eq!(plan, plan_of_one());
+}
+
+#[test]
+fn a_report_is_written_as_ever() {
+    let (_, slices) = plan::split(&node(), &plan_of_one());
+    let (of_node, of_slices) = report::split(&node(), &report_of_one(), &slices);
+    let mut objects = vec![serde_saphyr::to_string(&of_node).unwrap()];
+    objects.extend(of_slices.iter().map(|slice| serde_saphyr::to_string(slice).unwrap()));
+    golden("report.yaml", &documents(&objects));
+}
