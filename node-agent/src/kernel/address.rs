@@ -165,3 +165,73 @@ fn parse(payload: &[u8]) -> Result<Option<Found>, DecodeError> {
     };
     Ok(Some(Found { index: header.index, address, prefix_length: header.prefix_len, attributes }))
 }
+
+#[cfg(test)]
+mod tests {
+    use netlink_packet_core::Emitable as _;
+
+    use super::*;
+
+    fn emitted(key: &str, attributes: Option<&AddressAttributes>) -> Vec<u8> {
+        let body = encode(1, &key.parse().unwrap(), attributes);
+        let mut bytes = vec![0; body.buffer_len()];
+        body.emit(&mut bytes);
+        bytes
+    }
+
+    /// `ip address delete 192.168.10.40/32 dev lo`
+    #[test]
+    fn an_address_is_removed_by_both_its_ends() {
+        let expected = b"\x02\x20\0\0\x01\0\0\0\x08\0\x02\0\xc0\xa8\x0a\x28\x08\0\x01\0\xc0\xa8\x0a\x28";
+        assert_eq!(emitted("lo 192.168.10.40/32", None), expected);
+    }
+
+    /// `ip address add fd00::40/128 dev lo nodad preferred_lft 0`
+    #[test]
+    fn a_vip_of_ipv6_is_added_deprecated_and_without_detection_of_duplicates() {
+        let expected = b"\x0a\x80\0\0\x01\0\0\0\
+            \x14\0\x02\0\xfd\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x40\
+            \x14\0\x01\0\xfd\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x40\
+            \x08\0\x08\0\x02\0\0\0\
+            \x14\0\x06\0\0\0\0\0\xff\xff\xff\xff\0\0\0\0\0\0\0\0";
+        assert_eq!(emitted("lo fd00::40/128", Some(&AddressAttributes::vip(Family::IPv6))), expected);
+    }
+
+    #[test]
+    fn what_is_added_reads_back() {
+        for (key, attributes) in [
+            ("lo 192.168.10.40/32", AddressAttributes::vip(Family::IPv4)),
+            ("lo fd00::40/128", AddressAttributes::vip(Family::IPv6)),
+            (
+                "lo 192.168.10.40/24",
+                AddressAttributes {
+                    scope: 254,
+                    no_dad: false,
+                    preferred_seconds: Some(7),
+                    valid_seconds: Some(9),
+                },
+            ),
+        ] {
+            let found = parse(&emitted(key, Some(&attributes))).unwrap().unwrap();
+            let key: AddressKey = key.parse().unwrap();
+            let (address, prefix_length) = (key.address, key.prefix_length);
+            assert_eq!(found, Found { index: 1, address, prefix_length, attributes });
+        }
+    }
+
+    #[test]
+    fn of_two_ends_ours_counts() {
+        // `ip address show` of 10.0.0.1 peer 10.0.0.2/32
+        let bytes = b"\x02\x20\x80\0\x01\0\0\0\x08\0\x01\0\x0a\0\0\x02\x08\0\x02\0\x0a\0\0\x01";
+        assert_eq!(parse(bytes).unwrap().unwrap().address, IpAddr::from([10, 0, 0, 1]));
+        // Without IFA_LOCAL, as IPv6 has it.
+        assert_eq!(parse(&bytes[..16]).unwrap().unwrap().address, IpAddr::from([10, 0, 0, 2]));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_bytes_are_too_strange(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..100)) {
+            let _ = parse(&bytes);
+        }
+    }
+}

@@ -89,3 +89,27 @@ pub(super) fn of_all() -> Result<ArpSettings, Error> {
     };
     read().map_err(|source| Error::io("reading the ARP settings of `all` from /proc/sys", source))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_settings_go_to_the_kernel_by_the_name_of_the_link() {
+        let mut bytes = Vec::new();
+        encode("eth0".parse().unwrap(), ArpSettings { ignore: 1, announce: 2 }, 7, &mut bytes);
+        let expected = b"\x48\0\0\0\x13\0\x05\0\x07\0\0\0\0\0\0\0\
+            \0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\
+            \x09\0\x03\0eth0\0\0\0\0\
+            \x1c\0\x1a\x80\x18\0\x02\x80\x14\0\x01\x80\
+            \x08\0\x13\0\x01\0\0\0\x08\0\x12\0\x02\0\0\0";
+        assert_eq!(bytes, expected);
+    }
+
+    #[test]
+    fn a_short_list_of_settings_holds_neither() {
+        // IFLA_AF_SPEC of a kernel that knows three settings.
+        let inet = b"\x14\0\x02\0\x10\0\x01\0\x01\0\0\0\x01\0\0\0\x01\0\0\0";
+        assert_eq!(parse(inet).unwrap(), None);
+    }
+}

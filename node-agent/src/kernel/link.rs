@@ -106,3 +106,76 @@ fn parse(payload: &[u8]) -> Result<(String, Found), DecodeError> {
     };
     Ok((name, Found { link, arp }))
 }
+
+#[cfg(test)]
+mod tests {
+    use netlink_packet_core::Emitable as _;
+
+    use super::*;
+
+    fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
+        let attribute = DefaultNla::new(kind, value.to_vec());
+        let mut bytes = vec![0; attribute.buffer_len()];
+        attribute.emit(&mut bytes);
+        bytes
+    }
+
+    /// A link as `ip link show` gets it: `struct ifinfomsg`, then attributes.
+    fn message(link_layer_type: u16, flags: u32, attributes: &[Vec<u8>]) -> Vec<u8> {
+        let mut bytes = vec![0, 0];
+        bytes.extend_from_slice(&link_layer_type.to_ne_bytes());
+        bytes.extend_from_slice(&7_u32.to_ne_bytes());
+        bytes.extend_from_slice(&flags.to_ne_bytes());
+        bytes.extend_from_slice(&[0; 4]);
+        bytes.extend(attributes.concat());
+        bytes
+    }
+
+    /// `IFLA_AF_SPEC` with 33 IPv4 settings of which each has its own number as its value.
+    fn settings() -> Vec<u8> {
+        let values: Vec<u8> = (1..=33_u32).flat_map(u32::to_ne_bytes).collect();
+        attribute(IFLA_AF_SPEC, &attribute(2, &attribute(1, &values)))
+    }
+
+    #[test]
+    fn a_link_is_read_with_its_arp_settings() {
+        const ETHERNET: u16 = 1;
+        // IFF_UP, IFF_BROADCAST, IFF_RUNNING, IFF_MULTICAST
+        let bytes = message(
+            ETHERNET,
+            0x1043,
+            &[attribute(IFLA_IFNAME, b"eth0\0"), attribute(IFLA_ADDRESS, &[2, 0, 0, 0, 0, 1]), settings()],
+        );
+        let (name, found) = parse(&bytes).unwrap();
+        assert_eq!(name, "eth0");
+        let mac = Some(MacAddress([2, 0, 0, 0, 0, 1]));
+        let link = Link { index: 7, mac, up: true, loopback: false, arp: true, addresses: BTreeSet::new() };
+        assert_eq!(found, Found { link, arp: Some(ArpSettings { ignore: 19, announce: 18 }) });
+    }
+
+    #[test]
+    fn links_that_resolve_no_addresses_are_told_apart() {
+        const LOOPBACK: u16 = 772;
+        const TUNNEL: u16 = 768;
+        let name = attribute(IFLA_IFNAME, b"x\0");
+        // IFF_LOOPBACK, IFF_NOARP, IFF_POINTOPOINT
+        for (kind, flags) in [(LOOPBACK, 0x9), (TUNNEL, 0x81), (TUNNEL, 0x11)] {
+            let found = parse(&message(kind, flags, std::slice::from_ref(&name))).unwrap().1;
+            assert!(!found.link.arp, "{flags:#x}");
+            assert_eq!(found.arp, None);
+        }
+        // Four bytes that are no MAC address, and six that are none either.
+        for value in [&[10, 0, 0, 1][..], &[0; 6]] {
+            let bytes = message(TUNNEL, 0x1, &[name.clone(), attribute(IFLA_ADDRESS, value)]);
+            assert_eq!(parse(&bytes).unwrap().1.link.mac, None);
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_bytes_are_too_strange(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..200)) {
+            let _ = parse(&bytes);
+            let _ = arp_settings::parse(&bytes);
+        }
+    }
+}

@@ -215,3 +215,58 @@ fn multipath(mut list: &[u8]) -> Result<Vec<Hop>, DecodeError> {
     }
     Ok(hops)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hop(link: u32, gateway: Option<[u8; 4]>) -> Hop {
+        Hop { link: Some(link), gateway: gateway.map(IpAddr::from) }
+    }
+
+    /// `ip route add default via 192.168.10.1 dev eth0 metric 50`
+    #[test]
+    fn a_default_route_is_known_by_its_table_and_its_empty_prefix() {
+        let mut bytes = b"\x02\0\0\0\xfe\x03\0\x01\0\0\0\0\
+            \x08\0\x0f\0\xfe\0\0\0\x08\0\x06\0\x32\0\0\0\
+            \x08\0\x05\0\xc0\xa8\x0a\x01\x08\0\x04\0\x02\0\0\0"
+            .to_vec();
+        let hops = vec![hop(2, Some([192, 168, 10, 1]))];
+        let expected = Route { is_default: true, priority: 50, hops };
+        assert_eq!(Route::parse(&bytes).unwrap(), expected);
+        // RTA_TABLE beats the header, whose table has 8 bits only.
+        bytes[16] = 77;
+        assert!(!Route::parse(&bytes).unwrap().is_default);
+        bytes[16] = 254;
+        bytes[1] = 8;
+        assert!(!Route::parse(&bytes).unwrap().is_default);
+    }
+
+    /// `ip route add 10.0.0.0/8 nexthop via 10.1.0.1 dev eth0 nexthop dev eth1`
+    #[test]
+    fn every_next_hop_of_several_counts() {
+        let bytes = b"\x02\x08\0\0\xfe\x03\0\x01\0\0\0\0\
+            \x1c\0\x09\0\
+            \x10\0\0\0\x02\0\0\0\x08\0\x05\0\x0a\x01\0\x01\
+            \x08\0\0\0\x03\0\0\0";
+        let route = Route::parse(bytes).unwrap();
+        assert_eq!(route.hops, [hop(2, Some([10, 1, 0, 1])), hop(3, None)]);
+    }
+
+    /// `ip route add 10.7.0.0/16 via inet6 fd00::9 dev eth0`
+    #[test]
+    fn a_gateway_may_be_of_the_other_family() {
+        let bytes = b"\x02\x10\0\0\xfe\x03\0\x01\0\0\0\0\
+            \x16\0\x12\0\x0a\0\xfd\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x09\0\0";
+        let gateway = Some("fd00::9".parse().unwrap());
+        assert_eq!(Route::parse(bytes).unwrap().hops, [Hop { link: None, gateway }]);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_bytes_are_too_strange(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..200)) {
+            let _ = Route::parse(&bytes);
+            let _ = multipath(&bytes);
+        }
+    }
+}

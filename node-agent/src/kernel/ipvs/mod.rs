@@ -1,5 +1,6 @@
 //! The IPVS table of the network namespace: read, and changed in batches.
 
+mod batch;
 mod family;
 mod refusal;
 mod translate;
@@ -12,10 +13,9 @@ use netlink_packet_core::DecodeError;
 use netlink_packet_ipvs::{
     DestinationEntry, Reply, ReplyBody, Request, RequestHeader, ServiceEntry, ServiceIdentity,
 };
-use nix::errno::Errno;
 
 use super::error::{Cause, Error};
-use super::socket::{Answer, Socket};
+use super::socket::Socket;
 pub use family::IpvsModule;
 
 /// How often the table is read anew because services came or went meanwhile: the kernel does not say so itself.
@@ -129,54 +129,5 @@ fn encode(request: &Request, family: u16, sequence: u32, acknowledge: bool, buff
 /// A request whose answer was lost counts as refused with ETIMEDOUT or ENOBUFS: what became of it only the next
 /// reading tells.
 pub(super) fn apply(socket: &mut Socket, ops: &[Op], longest: usize) -> Vec<(usize, Refusal)> {
-    let mut refusals = Vec::new();
-    let mut requests = Vec::with_capacity(ops.len());
-    for (index, op) in ops.iter().enumerate() {
-        match translate::request(op) {
-            Some(request) => requests.push((index, request)),
-            None => refusals.push((index, Refusal::Other(Errno::EINVAL as i32))),
-        }
-    }
-    let mut family = match family::resolve(socket, IpvsModule::Load) {
-        Ok(family) => family,
-        Err(error) => return refuse_all(ops, &error),
-    };
-    // Twice at most: where the module was loaded anew meanwhile, its family has another number.
-    for attempt in 0..2 {
-        let Some(id) = family else { break };
-        let answers = send(socket, id, &requests, longest);
-        let missing = answers.contains(&Answer::Refused(Errno::ENOENT));
-        let resolved =
-            if missing { family::resolve(socket, IpvsModule::Load).unwrap_or(family) } else { family };
-        let again = resolved != family && attempt == 0;
-        let mut left = Vec::new();
-        for ((index, request), answer) in requests.into_iter().zip(answers) {
-            match refusal::of(&ops[index], answer) {
-                Some(_) if again && answer == Answer::Refused(Errno::ENOENT) => left.push((index, request)),
-                Some(refusal) => refusals.push((index, refusal)),
-                None => {}
-            }
-        }
-        (requests, family) = (left, resolved);
-        if requests.is_empty() {
-            break;
-        }
-    }
-    // What is left was never taken by any IPVS.
-    refusals.extend(requests.into_iter().map(|(index, _)| (index, Refusal::NoIpvs)));
-    refusals.sort_unstable_by_key(|(index, _)| *index);
-    refusals
-}
-
-fn refuse_all(ops: &[Op], error: &Error) -> Vec<(usize, Refusal)> {
-    tracing::warn!(%error, "IPVS operations could not be sent");
-    let refusal =
-        if error.is_not_permitted() { Refusal::NotPermitted } else { Refusal::Other(error.errno() as i32) };
-    (0..ops.len()).map(|index| (index, refusal)).collect()
-}
-
-fn send(socket: &mut Socket, family: u16, requests: &[(usize, Request)], longest: usize) -> Vec<Answer> {
-    socket.batches("changing the IPVS table", requests.len(), longest, &mut |index, sequence, buffer| {
-        encode(&requests[index].1, family, sequence, false, buffer);
-    })
+    batch::carry_out(&mut batch::Kernel { socket, longest }, ops)
 }
