@@ -22,7 +22,8 @@ fn chart() -> String {
 fn objects(values: &[&str]) -> Vec<Value> {
     let chart = chart();
     let sets: Vec<&str> = values.iter().flat_map(|value| ["--set", value]).collect();
-    let text = helm(&[&["template", "lvs-operator", &chart, "-n", "lvs-system"], &sets[..]].concat()).unwrap();
+    let text =
+        helm(&[&["template", "lvs-operator", &chart, "-n", "lvs-system"], &sets[..]].concat()).unwrap();
     let objects: Vec<Value> = serde_saphyr::from_multiple(&text).unwrap();
     objects.into_iter().filter(|object| !object.is_null()).collect()
 }
@@ -41,11 +42,13 @@ fn what_is_generated_is_up_to_date() {
 fn helm_lints_the_chart_and_refuses_values_that_it_does_not_know() {
     let chart = chart();
     helm(&["lint", "--strict", &chart]).unwrap();
-    let refused = ["agnet.log=debug", "agent.port=0", "operator.image.pullPolicy=Sometimes", "agent.maxUnavailable=0"];
+    let refused =
+        ["agnet.log=debug", "agent.port=0", "operator.image.pullPolicy=Sometimes", "agent.maxUnavailable=0"];
     for value in refused {
         helm(&["template", "x", &chart, "--set", value]).expect_err(value);
     }
-    helm(&["template", "x", &chart, "--set", "global.anything=1", "--set", "agent.maxUnavailable=25%"]).unwrap();
+    helm(&["template", "x", &chart, "--set", "global.anything=1", "--set", "agent.maxUnavailable=25%"])
+        .unwrap();
 }
 
 #[test]
@@ -64,7 +67,8 @@ fn definitions_are_kept_or_left_out_as_asked() {
 #[test]
 fn pods_have_the_least_privilege() {
     let objects = objects(&[]);
-    let pods = [("Deployment", "lvs-operator"), ("DaemonSet", "lvs-node-agent"), ("Job", "lvs-operator-withdraw")];
+    let pods =
+        [("Deployment", "lvs-operator"), ("DaemonSet", "lvs-node-agent"), ("Job", "lvs-operator-withdraw")];
     for (kind, name) in pods {
         let pod = &find(&objects, kind, name)["spec"]["template"]["spec"];
         let container = &pod["containers"][0]["securityContext"];
@@ -78,7 +82,11 @@ fn pods_have_the_least_privilege() {
         assert_eq!(container["allowPrivilegeEscalation"], false, "{name}");
         assert_eq!(pod["securityContext"]["seccompProfile"]["type"], "RuntimeDefault", "{name}");
         assert_eq!(pod["hostNetwork"], if agent { json!(true) } else { Value::Null }, "{name}");
-        assert_eq!(pod["securityContext"]["runAsNonRoot"], if agent { Value::Null } else { json!(true) }, "{name}");
+        assert_eq!(
+            pod["securityContext"]["runAsNonRoot"],
+            if agent { Value::Null } else { json!(true) },
+            "{name}"
+        );
     }
     let secrets_or_everything = |rule: &Value| {
         let words = rule["resources"].as_array().into_iter().chain(rule["verbs"].as_array()).flatten();
@@ -109,11 +117,18 @@ fn installed() -> (ControlPlane, Identity) {
 }
 
 /// A report of a node as its agent writes it, by server-side apply.
-fn report(plane: &ControlPlane, who: &Identity, kind: &str, name: &str, status: &Value) -> anyhow::Result<String> {
+fn report(
+    plane: &ControlPlane,
+    who: &Identity,
+    kind: &str,
+    name: &str,
+    status: &Value,
+) -> anyhow::Result<String> {
     let object = json!({
         "apiVersion": "lvs-operator.io/v1alpha1", "kind": kind, "metadata": {"name": name}, "status": status,
     });
-    let apply = ["apply", "--server-side", "--subresource=status", "--field-manager=lvs-node-agent", "-f", "-"];
+    let apply =
+        ["apply", "--server-side", "--subresource=status", "--field-manager=lvs-node-agent", "-f", "-"];
     plane.kubectl_as(who, &apply, &object.to_string())
 }
 
@@ -163,7 +178,13 @@ fn an_agent_writes_the_reports_of_its_own_node_and_nothing_else() {
 
     // A token that is bound to no pod names no node.
     let stranger = plane.service_account("lvs-system", "lvs-node-agent").unwrap();
-    let said = report(&plane, &stranger, "NodePlan", NODE, &json!({"epoch": 2, "bootId": "b", "agentVersion": "0", "clean": true}));
+    let said = report(
+        &plane,
+        &stranger,
+        "NodePlan",
+        NODE,
+        &json!({"epoch": 2, "bootId": "b", "agentVersion": "0", "clean": true}),
+    );
     let said = said.unwrap_err().to_string();
     assert!(said.contains("names no node"), "{said}");
 }

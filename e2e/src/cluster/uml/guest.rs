@@ -23,7 +23,10 @@ pub(super) const NODE: &str = "node";
 /// Returns only where the guest cannot go on; it is switched off then.
 pub fn main(request: &Path) -> Result<()> {
     // SAFETY: this process has no other thread yet that could read the environment.
-    #[allow(unsafe_code, reason = "the kernel starts a first process with a PATH that lacks the sbin folders")]
+    #[allow(
+        unsafe_code,
+        reason = "the kernel starts a first process with a PATH that lacks the sbin folders"
+    )]
     unsafe {
         std::env::set_var("PATH", PATH);
     }
