@@ -21,6 +21,8 @@ pub mod cluster;
 pub mod custody;
 pub mod diff;
 pub mod epoch;
+#[cfg(test)]
+mod example;
 pub mod inline;
 pub mod ipvs;
 pub mod kernel;

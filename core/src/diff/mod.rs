@@ -115,3 +115,6 @@ impl Wanted {
         self.loopback.map_or_else(|| key.link.as_str() == "lo", |loopback| loopback == key.link)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -182,3 +182,6 @@ fn check_address(
     };
     if unicast { Ok(()) } else { Err(Refusal::InvalidAddress) }
 }
+
+#[cfg(test)]
+mod tests;

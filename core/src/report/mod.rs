@@ -175,3 +175,6 @@ fn reported(name: LinkName, link: &Link, owned: &Custody) -> ReportedLink {
     });
     ReportedLink { mac: link.mac, up: link.up, addresses: foreign.copied().collect() }
 }
+
+#[cfg(test)]
+mod tests;

@@ -40,7 +40,7 @@ proptest! {
 }
 
 /// Everything wanted is there or held, and everything of ours is wanted or stays for a reason.
-pub fn assert_as_wanted(have: &Kernel, node: &Node, view: &View) {
+fn assert_as_wanted(have: &Kernel, node: &Node, view: &View) {
     let View { wanted, holds, .. } = view;
     let excused = |item: Item| wanted.keep.contains(&item) || holds.iter().any(|hold| hold.item == item);
     for (key, attributes) in &wanted.addresses {

@@ -20,11 +20,11 @@ use crate::world::{LINKS, World, address, link, prefixes};
 
 /// What goes wrong while an agent works.
 #[derive(Clone, Debug, Default)]
-pub struct Fault {
+pub(crate) struct Fault {
     /// The agent is killed after this many steps: each journal append and each operation is one.
-    pub stop_after: Option<usize>,
+    pub(crate) stop_after: Option<usize>,
     /// Which operations are refused, by their place in the order of trying; beyond the end none is.
-    pub refused: Vec<bool>,
+    pub(crate) refused: Vec<bool>,
 }
 
 /// In so many rounds a node has to come to rest: operations, what the probes allow, and one more to see that it is done.
@@ -32,18 +32,18 @@ const ROUNDS: usize = 4;
 
 /// The agent was killed.
 #[derive(Debug)]
-pub struct Killed;
+pub(crate) struct Killed;
 
 /// A node and what its agent remembers.
 #[derive(Clone, Debug)]
-pub struct Node {
-    pub kernel: Kernel,
-    pub custody: Custody,
-    pub now: Monotonic,
-    pub failures: Vec<Failure>,
+pub(crate) struct Node {
+    pub(crate) kernel: Kernel,
+    pub(crate) custody: Custody,
+    pub(crate) now: Monotonic,
+    pub(crate) failures: Vec<Failure>,
     /// What was ever taken over from somebody else.
-    pub adopted: BTreeSet<Item>,
-    pub initial: Kernel,
+    pub(crate) adopted: BTreeSet<Item>,
+    pub(crate) initial: Kernel,
     strangers: BTreeSet<IpAddr>,
     probes: BTreeMap<IpAddr, Probe>,
     steps: usize,
@@ -52,15 +52,15 @@ pub struct Node {
 
 /// What is wanted, and what is left to do.
 #[derive(Debug)]
-pub struct View {
-    pub local: Local,
-    pub wanted: Wanted,
-    pub phases: Vec<Phase>,
-    pub holds: Vec<Hold>,
+pub(crate) struct View {
+    pub(crate) local: Local,
+    pub(crate) wanted: Wanted,
+    pub(crate) phases: Vec<Phase>,
+    pub(crate) holds: Vec<Hold>,
 }
 
 impl Node {
-    pub fn new(world: &World) -> Self {
+    pub(crate) fn new(world: &World) -> Self {
         Self {
             kernel: world.kernel.clone(),
             custody: Custody::default(),
@@ -75,7 +75,7 @@ impl Node {
         }
     }
 
-    pub fn local(&self) -> Local {
+    pub(crate) fn local(&self) -> Local {
         let describe = |(index, name): (u32, &&str)| {
             let loopback = *name == "lo";
             let addresses = prefixes(&self.kernel, link(name));
@@ -99,7 +99,7 @@ impl Node {
         }
     }
 
-    pub fn view(&self, plan: &NodePlan) -> View {
+    pub(crate) fn view(&self, plan: &NodePlan) -> View {
         let local = self.local();
         let (wanted, _) = render(plan, &local, self.now);
         let (phases, holds) = diff(&wanted, &self.kernel, &self.custody, &Scope::Everything);
@@ -107,7 +107,7 @@ impl Node {
     }
 
     /// Follows a plan until nothing is left to do.
-    pub fn settle(&mut self, plan: &NodePlan) -> View {
+    pub(crate) fn settle(&mut self, plan: &NodePlan) -> View {
         for _ in 0..ROUNDS {
             let view = self.view(plan);
             assert_eq!(self.holds_back(&view), None, "an operation that diff made cannot be done");
@@ -125,7 +125,7 @@ impl Node {
 
     /// Follows a plan while something goes wrong, and then comes up again with no memory but custody. Whether the agent
     /// was killed.
-    pub fn suffer(&mut self, plan: &NodePlan, fault: &Fault) -> bool {
+    pub(crate) fn suffer(&mut self, plan: &NodePlan, fault: &Fault) -> bool {
         (self.steps, self.tries) = (0, 0);
         let mut killed = false;
         for _ in 0..3 {
@@ -141,7 +141,7 @@ impl Node {
         killed
     }
 
-    pub fn report(&self, plan: &NodePlan, view: &View) -> NodeReport {
+    pub(crate) fn report(&self, plan: &NodePlan, view: &View) -> NodeReport {
         report(plan, &view.local, &view.wanted, &self.kernel, &self.custody, &view.holds, &self.failures)
     }
 

@@ -10,7 +10,7 @@ use crate::world::link;
 
 impl Node {
     /// A VIP of ours on `lo` is hidden, one on an uplink has a virtual server, and nothing of anybody else has changed.
-    pub fn assert_safe(&self) {
+    pub(crate) fn assert_safe(&self) {
         let ours = |key: &AddressKey| self.custody.holds(&Item::Address(*key));
         for key in self.kernel.addresses.keys().filter(|key| ours(key)) {
             if key.link == link("lo") && key.address.is_ipv4() {
@@ -62,7 +62,7 @@ impl Node {
     }
 
     /// What the kernel is like once everything of ours has left: as before us, without what was taken over.
-    pub fn expected_in_the_end(&self) -> Kernel {
+    pub(crate) fn expected_in_the_end(&self) -> Kernel {
         let mut kernel = self.initial.clone();
         for item in &self.adopted {
             match item {

@@ -20,30 +20,31 @@ use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 
 /// VIPs of both families.
-pub const VIPS: [&str; 5] = ["192.168.10.40", "192.168.10.41", "192.168.10.42", "fd00::40", "fd00::41"];
+pub(crate) const VIPS: [&str; 5] =
+    ["192.168.10.40", "192.168.10.41", "192.168.10.42", "fd00::40", "fd00::41"];
 /// RIPs of both families; the last is behind a gateway.
-pub const RIPS: [&str; 6] =
+pub(crate) const RIPS: [&str; 6] =
     ["192.168.10.10", "192.168.10.11", "fd00::10", "fd00::11", "192.168.10.12", "172.16.0.1"];
 /// Links: loopback, two that speak ARP, one that does not.
-pub const LINKS: [&str; 4] = ["lo", "eth0", "eth1", "tun0"];
+pub(crate) const LINKS: [&str; 4] = ["lo", "eth0", "eth1", "tun0"];
 
 /// A node before us, who else has which VIP, and what is planned for it in turn.
 #[derive(Clone, Debug)]
-pub struct World {
-    pub kernel: Kernel,
-    pub strangers: BTreeSet<IpAddr>,
-    pub plans: Vec<NodePlan>,
+pub(crate) struct World {
+    pub(crate) kernel: Kernel,
+    pub(crate) strangers: BTreeSet<IpAddr>,
+    pub(crate) plans: Vec<NodePlan>,
 }
 
-pub fn address(text: &str) -> IpAddr {
+pub(crate) fn address(text: &str) -> IpAddr {
     text.parse().unwrap()
 }
 
-pub fn link(text: &str) -> LinkName {
+pub(crate) fn link(text: &str) -> LinkName {
     text.parse().unwrap()
 }
 
-pub fn world() -> impl Strategy<Value = World> {
+pub(crate) fn world() -> impl Strategy<Value = World> {
     let strangers = prop_oneof![3 => Just(BTreeSet::new()), 1 => btree_set(vip(), 1..3)];
     (kernel(), strangers, vec(plan(), 1..4)).prop_map(|(kernel, strangers, plans)| World {
         kernel,
@@ -240,7 +241,7 @@ fn real_server() -> impl Strategy<Value = PlannedRealServer> {
 }
 
 /// The prefixes of a link, as an agent reports them.
-pub fn prefixes(kernel: &Kernel, name: LinkName) -> BTreeSet<Prefix> {
+pub(crate) fn prefixes(kernel: &Kernel, name: LinkName) -> BTreeSet<Prefix> {
     let on_link = kernel.addresses.keys().filter(|key| key.link == name);
     on_link.map(|key| Prefix { address: key.address, length: key.prefix_length }).collect()
 }
