@@ -26,7 +26,7 @@ pub fn ask_all<C: Cluster>(cluster: &C) -> Result<BTreeMap<String, usize>> {
     cluster.outside(|| {
         let mut servers = BTreeMap::new();
         for client in &site.clients {
-            let (_, server) = open_here(*client, site.service, PATIENCE)?;
+            let (_, greeted) = open_here(*client, site.service, PATIENCE)?;
             *servers.entry(server).or_insert(0) += 1;
         }
         Ok(servers)
@@ -104,10 +104,10 @@ fn repeat(client: IpAddr, service: SocketAddr, stop: &AtomicBool) -> Result<Serv
     let mut served = Served::default();
     while !stop.load(Ordering::Relaxed) {
         let opened = open_here(client, service, PATIENCE);
-        let (_, server) =
+        let (_, greeted) =
             opened.with_context(|| format!("connection {} of {client}", served.connections + 1))?;
         served.connections += 1;
-        served.servers.insert(server);
+        served.servers.insert(greeted);
         sleep(PACE);
     }
     Ok(served)

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use nix::mount::{MsFlags, mount};
+use nix::sys::utsname::uname;
 use serde_json::json;
 
 use super::network::{ADDRESS, PREFIX, pod_network};
@@ -48,6 +49,19 @@ pub(super) fn mount_all(spec: &NodeSpec) -> Result<()> {
     // Mounts of pods must reach the runtime and the other way round.
     mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_SHARED, None::<&str>)
         .context("share the mounts")
+}
+
+/// The kernel's modules in the place where a pod that is shown `/lib/modules` finds them: a link would lead it nowhere.
+fn show_modules() -> Result<()> {
+    let release = uname().context("ask for the kernel's release")?.release().to_owned();
+    let place = Path::new("/lib/modules").join(&release);
+    if let Ok(modules) = fs::read_link(&place) {
+        fs::remove_file(&place)?;
+        fs::create_dir(&place)?;
+        mount(Some(&modules), &place, None::<&str>, MsFlags::MS_BIND, None::<&str>)
+            .context("show the modules")?;
+    }
+    Ok(())
 }
 
 /// The kubelet refuses a machine whose processors have no clock speed, and this kernel tells none.
