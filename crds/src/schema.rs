@@ -100,6 +100,11 @@ fn fit(name: &str, schema: &mut Map<String, Value>) {
     if schema.get("format").is_some_and(|format| !known(format)) {
         schema.remove("format");
     }
+    // Without it the API server drops a null, as it does for the kinds of its own.
+    schema.remove("nullable");
+    if let Some(Value::String(description)) = schema.get_mut("description") {
+        *description = plain(description);
+    }
     match name {
         "conditions" => conditions(schema),
         // A list of reasons here would keep a newer program from writing a new one.
@@ -109,6 +114,13 @@ fn fit(name: &str, schema: &mut Map<String, Value>) {
         }
         _ => {}
     }
+}
+
+/// Documentation as `kubectl explain` shows it: paragraphs in one line each, no links and marks of rustdoc.
+fn plain(documentation: &str) -> String {
+    let paragraphs = documentation.split("\n\n").map(|paragraph| paragraph.replace('\n', " "));
+    let text = paragraphs.collect::<Vec<_>>().join("\n\n");
+    text.replace("[`", "").replace("`]", "").replace('`', "")
 }
 
 const REASON_PATTERN: &str = "^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$";
@@ -155,5 +167,23 @@ fn object(value: Value) -> Map<String, Value> {
 ///
 /// None for a definition of this crate.
 pub fn yaml(definition: &CustomResourceDefinition) -> Result<String, serde_saphyr::SerializeError> {
-    serde_saphyr::to_string(definition)
+    let mut value = serde_json::to_value(definition).unwrap_or_default();
+    whole_numbers(&mut value);
+    serde_saphyr::to_string(&value)
+}
+
+/// The type of a limit is a floating-point number, though each is whole: `65535`, not `65535.0`.
+fn whole_numbers(value: &mut Value) {
+    match value {
+        Value::Object(fields) => fields.values_mut().for_each(whole_numbers),
+        Value::Array(items) => items.iter_mut().for_each(whole_numbers),
+        Value::Number(number) => {
+            if let Some(float) = number.as_f64()
+                && let Ok(whole) = format!("{float:.0}").parse::<i64>()
+            {
+                *value = Value::from(whole);
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::String(_) => {}
+    }
 }

@@ -19,10 +19,23 @@ pub struct GroupStatus {
     pub observed_generation: i64,
     /// `Accepted`, `ResolvedRefs`, `Programmed` (node-wide settings are in force) and `Ready` (a director is at work).
     pub conditions: Vec<Condition>,
+    /// Short texts for the columns of `kubectl get`.
+    #[serde(default)]
+    pub summary: GroupSummary,
     /// The directors.
     pub directors: Vec<DirectorRow>,
     /// VIPs of deleted services that have not left every node.
     pub leaving: Vec<LeavingRow>,
+}
+
+/// Short texts for columns, which show only strings well.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct GroupSummary {
+    /// Directors at work, of all: `1/2`.
+    pub directors: String,
+    /// The VIPs that they hold, with commas between them.
+    pub vips: String,
 }
 
 /// A director in a status.
@@ -87,6 +100,7 @@ pub fn group(
     GroupStatus {
         observed_generation: generation,
         conditions,
+        summary: summary(&directors),
         directors,
         leaving: leaving(verdict, previous, now),
     }
@@ -99,6 +113,14 @@ fn director_row(node: &NodeName, director: &DirectorVerdict, reports: &Reports) 
         (true, true) => DirectorState::Ready,
     };
     DirectorRow { node_name: node.clone(), state, vips: director.vips.iter().copied().collect() }
+}
+
+fn summary(directors: &[DirectorRow]) -> GroupSummary {
+    let at_work = directors.iter().filter(|row| row.state == DirectorState::Ready).count();
+    GroupSummary {
+        directors: format!("{at_work}/{}", directors.len()),
+        vips: join(directors.iter().flat_map(|row| &row.vips)),
+    }
 }
 
 fn programmed(verdict: &GroupVerdict) -> Judgement {

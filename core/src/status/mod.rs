@@ -11,7 +11,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use group::{DirectorRow, DirectorState, GroupStatus, LeavingRow, group};
+pub use group::{DirectorRow, DirectorState, GroupStatus, GroupSummary, LeavingRow, group};
 pub use service::{RealServerRow, ServiceStatus, Summary, VipRow, service};
 
 use crate::names::NodeName;

@@ -26,7 +26,8 @@ use crate::label_selector::{LabelSelector, NOT_EMPTY};
     derive = "Default",
     doc = "The Nodes that are LVS directors, and the pools of VIPs that they may hold. One director of the group holds each VIP that a VirtualService asks for.",
     validation = Rule::new("self.metadata.name.size() <= 63 && !self.metadata.name.contains('.')").message("metadata.name: write at most 63 characters and no '.'"),
-    printcolumn(name = "Directors", type_ = "string", json_path = ".status.directors[*].nodeName"),
+    printcolumn(name = "Directors", type_ = "string", json_path = ".status.summary.directors"),
+    printcolumn(name = "VIPs", type_ = "string", json_path = ".status.summary.vips"),
     printcolumn(name = "Ready", type_ = "string", json_path = r#".status.conditions[?(@.type=="Ready")].status"#),
     printcolumn(name = "Reason", type_ = "string", json_path = r#".status.conditions[?(@.type=="Ready")].reason"#, priority = 1),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")

@@ -185,7 +185,8 @@ fn foreign(addresses: &[String], path: &str, findings: &mut Findings) -> Option<
         .enumerate()
         .filter_map(|(index, text)| findings.take(format!("{path}[{index}]"), address::host(text)))
         .collect();
-    let fits = (1..=2).contains(&addresses.len()) && address::one_per_family(&read);
+    let fits =
+        (1..=2).contains(&addresses.len()) && read.len() == addresses.len() && address::one_per_family(&read);
     findings.require(fits, path, "write one address, or one of each family");
     fits.then_some(RealServerTarget::Foreign(read))
 }

@@ -90,7 +90,7 @@ fn planned() -> impl Strategy<Value = PlannedService> {
 }
 
 /// Plans of a few services.
-pub fn plan() -> impl Strategy<Value = NodePlan> {
+pub(crate) fn plan() -> impl Strategy<Value = NodePlan> {
     let timeouts = option::of((1..99_u32).prop_map(|seconds| Timeouts {
         tcp_seconds: seconds,
         tcp_fin_seconds: seconds,
@@ -122,7 +122,7 @@ fn service_report() -> impl Strategy<Value = ServiceReport> {
 }
 
 /// A plan and a report of the services in it.
-pub fn plan_with_report() -> impl Strategy<Value = (NodePlan, NodeReport)> {
+pub(crate) fn plan_with_report() -> impl Strategy<Value = (NodePlan, NodeReport)> {
     let reports = proptest::collection::vec(option::of(service_report()), 12);
     (plan(), reports, any::<u32>(), any::<bool>()).prop_map(|(plan, reports, epoch, clean)| {
         let services = plan.services.keys().cloned().zip(reports);
@@ -139,7 +139,7 @@ pub fn plan_with_report() -> impl Strategy<Value = (NodePlan, NodeReport)> {
 }
 
 /// A plan of many services, each of about 300 bytes.
-pub fn large_plan(services: u32) -> NodePlan {
+pub(crate) fn large_plan(services: u32) -> NodePlan {
     let mut plan = NodePlan::empty(1, "large");
     for number in 0..services {
         let mut service = PlannedService::idle("00000000-0000-0000-0000-000000000000");

@@ -7,7 +7,7 @@ use regex::Regex;
 use serde_json::{Map, Value};
 
 /// What is wrong with a value, each with its path.
-pub fn refusals(schema: &Value, value: &Value, path: &str) -> Vec<String> {
+pub(crate) fn refusals(schema: &Value, value: &Value, path: &str) -> Vec<String> {
     let schema = schema.as_object().unwrap();
     match value {
         Value::Null if schema.get("nullable") == Some(&Value::Bool(true)) => Vec::new(),

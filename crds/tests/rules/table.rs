@@ -10,7 +10,7 @@ use crate::structure;
 
 /// What is to come of an edit.
 #[derive(Clone, Copy, Debug)]
-pub enum Outcome {
+pub(crate) enum Outcome {
     /// It is fine.
     Accepted,
     /// The API server refuses it with a message that has this in it, and so does the conversion.
@@ -20,22 +20,22 @@ pub enum Outcome {
 }
 
 /// An edit: the field, as a JSON pointer; its new value, `null` to take it away; what comes of it.
-pub type Case = (&'static str, Value, Outcome);
+pub(crate) type Case = (&'static str, Value, Outcome);
 
 /// A kind under test.
-pub struct Table {
+pub(crate) struct Table {
     /// The kind.
-    pub kind: &'static str,
+    pub(crate) kind: &'static str,
     /// A valid object.
-    pub base: Value,
+    pub(crate) base: Value,
     /// What the conversion says of an object.
-    pub convert: fn(Value) -> Result<(), String>,
+    pub(crate) convert: fn(Value) -> Result<(), String>,
 }
 
 impl Table {
     /// Checks every case, as a new object and as a change of the valid one, and that each CEL rule of the kind has
     /// refused something.
-    pub fn check(&self, cases: &[Case]) {
+    pub(crate) fn check(&self, cases: &[Case]) {
         let schema = schema_of(self.kind);
         let mut refused_by = BTreeSet::new();
         for (pointer, value, outcome) in cases {
