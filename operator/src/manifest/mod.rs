@@ -1,0 +1,319 @@
+//! Manifests and other objects in files, as people and programs write them.
+
+mod document;
+pub(crate) mod print;
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::Node;
+use kube::core::{ObjectMeta, Resource};
+use lvs_crds::names::{API_VERSION, is_dns_label, is_object_name};
+use lvs_crds::{
+    DirectorGroup, DirectorGroupSpec, NodePlan, NodePlanSlice, StatusOnly, Strict, VirtualService,
+    VirtualServiceSpec, director_group, virtual_service,
+};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+pub(crate) use document::Problem;
+use document::{Document, Head, documents};
+
+/// What a file holds, kinds that are not ours left out.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Objects {
+    /// VirtualServices.
+    pub(crate) services: Vec<Specified<VirtualServiceSpec>>,
+    /// DirectorGroups.
+    pub(crate) groups: Vec<Specified<DirectorGroupSpec>>,
+    /// Nodes.
+    pub(crate) nodes: Vec<Node>,
+    /// NodePlans with a specification.
+    pub(crate) plans: Vec<Arc<NodePlan>>,
+    /// NodePlanSlices with a specification.
+    pub(crate) slices: Vec<Arc<NodePlanSlice>>,
+    /// Statuses of VirtualServices.
+    pub(crate) service_statuses: Vec<StatusOnly<VirtualService>>,
+    /// Statuses of DirectorGroups.
+    pub(crate) group_statuses: Vec<StatusOnly<DirectorGroup>>,
+    /// Statuses that stand alone, of NodePlans.
+    pub(crate) plan_statuses: Vec<StatusOnly<NodePlan>>,
+    /// Statuses that stand alone, of NodePlanSlices.
+    pub(crate) slice_statuses: Vec<StatusOnly<NodePlanSlice>>,
+    /// What could not be read.
+    pub(crate) problems: Vec<Problem>,
+    /// Whether a problem may hide an object whose name is not known.
+    pub(crate) hides: bool,
+}
+
+/// A user's object: its specification, or what is wrong with it.
+#[derive(Clone, Debug)]
+pub(crate) struct Specified<S> {
+    /// The metadata.
+    pub(crate) metadata: ObjectMeta,
+    /// The specification.
+    pub(crate) spec: Result<S, String>,
+}
+
+#[derive(Deserialize)]
+struct WithMetadata {
+    #[serde(default)]
+    metadata: ObjectMeta,
+}
+
+#[derive(Deserialize)]
+struct WithSpec<S> {
+    spec: S,
+}
+
+#[derive(Deserialize)]
+struct WithItems {
+    #[serde(default)]
+    items: Vec<Value>,
+}
+
+/// Reads a file's text.
+pub(crate) fn read(file: &Path, text: &str) -> Objects {
+    let mut objects = Objects::default();
+    for document in documents(file, text) {
+        objects.add(&document);
+    }
+    objects
+}
+
+impl Objects {
+    /// What an unreadable file holds: something, and nobody knows what.
+    pub(crate) fn unknown(problem: Problem) -> Self {
+        Self { problems: vec![problem], hides: true, ..Self::default() }
+    }
+
+    /// Keeps what the same file held before, where it does not hold it in another form now: the part of a file that
+    /// cannot be read may be just that.
+    pub(crate) fn keep(&mut self, before: Self) {
+        keep(&mut self.services, before.services, |service| virtual_service::name(&service.metadata));
+        keep(&mut self.groups, before.groups, |group| director_group::name(&group.metadata));
+        keep(&mut self.nodes, before.nodes, |node| node.metadata.name.clone());
+    }
+
+    fn add(&mut self, document: &Document<'_>) {
+        match document.read::<Head>() {
+            Ok(head) => {
+                if let Err(problem) = self.add_kind(document, &head) {
+                    self.hide(problem);
+                }
+            }
+            Err(problem) => self.hide(problem),
+        }
+    }
+
+    fn hide(&mut self, problem: Problem) {
+        self.problems.push(problem);
+        self.hides = true;
+    }
+
+    fn add_kind(&mut self, document: &Document<'_>, head: &Head) -> Result<(), Problem> {
+        let ours = head.api_version == API_VERSION;
+        match (head.api_version.as_str(), head.kind.as_str()) {
+            (_, "") => Err(document.refuse("there is no kind: write apiVersion and kind")),
+            ("v1", "Node") => self.add_node(document),
+            ("v1", "List") => self.add_items(document),
+            (_, "VirtualService") if ours => self.add_service(document, head),
+            (_, "DirectorGroup") if ours => self.add_group(document, head),
+            (_, "NodePlan") if ours => self.add_plan(document, head),
+            (_, "NodePlanSlice") if ours => self.add_slice(document, head),
+            (version, kind @ ("VirtualService" | "DirectorGroup" | "NodePlan" | "NodePlanSlice"))
+                if is_our_group(version) =>
+            {
+                Err(document.refuse(format_args!("{kind} of apiVersion {version:?}: write {API_VERSION}")))
+            }
+            (version, kind) => {
+                tracing::debug!("passes over {kind} of {version} in {}", document.file.display());
+                Ok(())
+            }
+        }
+    }
+
+    fn add_service(&mut self, document: &Document<'_>, head: &Head) -> Result<(), Problem> {
+        let Some(metadata) = self.named(document, true)? else { return Ok(()) };
+        if head.status.is_some() {
+            self.service_statuses.extend(self::status::<VirtualService>(document, &mut self.problems));
+        }
+        if head.spec.is_some() || head.status.is_none() {
+            let spec = self.specification(document);
+            self.services.push(Specified { metadata, spec });
+        }
+        Ok(())
+    }
+
+    fn add_group(&mut self, document: &Document<'_>, head: &Head) -> Result<(), Problem> {
+        let Some(metadata) = self.named(document, false)? else { return Ok(()) };
+        if head.status.is_some() {
+            self.group_statuses.extend(self::status::<DirectorGroup>(document, &mut self.problems));
+        }
+        if head.spec.is_some() || head.status.is_none() {
+            let spec = self.specification(document);
+            self.groups.push(Specified { metadata, spec });
+        }
+        Ok(())
+    }
+
+    fn add_node(&mut self, document: &Document<'_>) -> Result<(), Problem> {
+        if self.named(document, false)?.is_some() {
+            self.nodes.push(document.read()?);
+        }
+        Ok(())
+    }
+
+    fn add_plan(&mut self, document: &Document<'_>, head: &Head) -> Result<(), Problem> {
+        if self.named(document, false)?.is_some() {
+            match head.spec {
+                Some(_) => self.plans.push(Arc::new(document.read()?)),
+                None => self.plan_statuses.push(document.read()?),
+            }
+        }
+        Ok(())
+    }
+
+    fn add_slice(&mut self, document: &Document<'_>, head: &Head) -> Result<(), Problem> {
+        if self.named(document, false)?.is_some() {
+            match head.spec {
+                Some(_) => self.slices.push(Arc::new(document.read()?)),
+                None => self.slice_statuses.push(document.read()?),
+            }
+        }
+        Ok(())
+    }
+
+    /// The objects of a List, as kubectl prints several of them. What is wrong with one has no place in the file.
+    fn add_items(&mut self, document: &Document<'_>) -> Result<(), Problem> {
+        let list: WithItems = document.read()?;
+        for (number, item) in list.items.iter().enumerate() {
+            let text = item.to_string();
+            let known = self.problems.len();
+            for item in documents(document.file, &text) {
+                self.add(&item);
+            }
+            for problem in &mut self.problems[known..] {
+                problem.place = None;
+                problem.message = format!("items[{number}]: {}", problem.message);
+            }
+        }
+        Ok(())
+    }
+
+    /// The metadata, where the names in it can be names. Files are named after them, and no planned object can have
+    /// one that cannot.
+    fn named(&mut self, document: &Document<'_>, namespaced: bool) -> Result<Option<ObjectMeta>, Problem> {
+        let WithMetadata { metadata } = document.read()?;
+        let name = metadata.name.as_deref().unwrap_or_default();
+        let namespace = metadata.namespace.as_deref().unwrap_or("default");
+        let wrong = if !is_object_name(name) {
+            format!("metadata.name {name:?}: write lower-case letters, digits, '-' and '.'")
+        } else if namespaced && !is_dns_label(namespace) {
+            format!("metadata.namespace {namespace:?}: write lower-case letters, digits and '-'")
+        } else {
+            return Ok(Some(metadata));
+        };
+        self.problems.push(document.refuse(wrong));
+        Ok(None)
+    }
+
+    /// The specification. One that cannot be read is a problem and, as its object's name is known, a verdict.
+    fn specification<S: DeserializeOwned>(&mut self, document: &Document<'_>) -> Result<S, String> {
+        document.read::<WithSpec<Strict<S>>>().map(|with| with.spec.0).map_err(|problem| {
+            let message = problem.message.clone();
+            self.problems.push(problem);
+            message
+        })
+    }
+}
+
+fn status<K>(document: &Document<'_>, problems: &mut Vec<Problem>) -> Option<StatusOnly<K>>
+where
+    K: kube::core::object::HasStatus<Status: DeserializeOwned> + Resource,
+{
+    document.read().map_err(|problem| problems.push(problem)).ok()
+}
+
+fn keep<T, N: Ord>(present: &mut Vec<T>, before: Vec<T>, name: impl Fn(&T) -> N) {
+    let names: BTreeSet<N> = present.iter().map(&name).collect();
+    present.extend(before.into_iter().filter(|object| !names.contains(&name(object))));
+}
+
+fn is_our_group(version: &str) -> bool {
+    version.is_empty() || version.starts_with(lvs_crds::names::GROUP)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(text: &str) -> Objects {
+        read(Path::new("file.yaml"), text)
+    }
+
+    const SERVICE: &str =
+        "apiVersion: lvs-operator.io/v1alpha1\nkind: VirtualService\nmetadata: {name: web}\n";
+
+    #[test]
+    fn kinds_of_others_are_passed_over() {
+        let objects = of(
+            "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\n---\napiVersion: gateway/v1\nkind: VirtualService\n",
+        );
+        assert!(objects.problems.is_empty(), "{:?}", objects.problems);
+        assert!(objects.services.is_empty());
+    }
+
+    #[test]
+    fn a_spec_that_cannot_be_read_is_a_problem_with_a_place_and_a_service_all_the_same() {
+        let objects = of(&format!("# web\n---\n{SERVICE}spec:\n  vips: 7\n"));
+        assert_eq!(objects.services.len(), 1);
+        assert!(objects.services[0].spec.is_err());
+        assert_eq!(objects.problems.len(), 1);
+        assert_eq!(objects.problems[0].place.map(|(line, _)| line), Some(7), "{:?}", objects.problems);
+        assert!(!objects.hides);
+    }
+
+    #[test]
+    fn what_is_no_yaml_may_hide_anything() {
+        assert!(of("kind: [").hides);
+        assert!(of("metadata: {name: x}").hides);
+        assert!(of("apiVersion: lvs-operator.io/v1\nkind: VirtualService\n").hides);
+    }
+
+    #[test]
+    fn a_name_that_leads_out_of_a_folder_is_refused() {
+        let objects = of(&SERVICE.replace("web", "../../web"));
+        assert!(objects.services.is_empty() && !objects.hides);
+        assert_eq!(objects.problems.len(), 1);
+    }
+
+    #[test]
+    fn a_status_alone_is_no_service() {
+        let objects = of(&format!("{SERVICE}status: {{}}\n"));
+        assert!(objects.services.is_empty());
+        assert_eq!(objects.service_statuses.len(), 1);
+    }
+
+    #[test]
+    fn what_a_file_held_is_kept_while_a_part_of_it_cannot_be_read() {
+        let other = SERVICE.replace("web", "mail");
+        let mut broken = of(&format!("{SERVICE}spec: {{}}\n---\nkind: [\n"));
+        broken.keep(of(&format!("{SERVICE}---\n{other}")));
+        let names: Vec<_> =
+            broken.services.iter().map(|service| service.metadata.name.clone().unwrap()).collect();
+        assert_eq!(names, ["web", "mail"]);
+    }
+
+    #[test]
+    fn a_list_is_what_is_in_it() {
+        let item = r#"{"apiVersion": "v1", "kind": "Node", "metadata": {"name": "a"}}"#;
+        let objects =
+            of(&format!(r#"{{"apiVersion": "v1", "kind": "List", "items": [{item}, {{"kind": 7}}]}}"#));
+        assert_eq!(objects.nodes.len(), 1);
+        assert_eq!(objects.problems.len(), 1);
+        assert!(objects.problems[0].message.starts_with("items[1]: "), "{:?}", objects.problems);
+    }
+}

@@ -1,0 +1,159 @@
+//! `run`: watch, decide, write, for ever.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use lvs_core::time::{Monotonic, Time};
+use tokio::time::{Instant, sleep, sleep_until};
+
+use crate::authority::Authority;
+use crate::change::{Change, changes};
+use crate::clock;
+use crate::decide::{Decision, decide, unsafe_to_decide};
+use crate::health::Health;
+use crate::observe::Observe;
+use crate::shutdown::Shutdown;
+use crate::snapshot::Snapshot;
+use crate::write::Write;
+
+/// After a change so long is waited for more of the same edit.
+const DEBOUNCE: Duration = Duration::from_millis(50);
+/// But never longer than this after the first.
+const LONGEST_DEBOUNCE: Duration = Duration::from_millis(200);
+/// However quiet it is, everything is compared anew so often: a watch can lose an event.
+const RESYNC: Duration = Duration::from_secs(180);
+/// What was written is an input of the next decision, which may want more, also where no watch tells.
+const AFTER_WRITES: Duration = Duration::from_secs(1);
+/// After a write that failed; doubled each time, up to the longest.
+const FIRST_RETRY: Duration = Duration::from_millis(500);
+const LONGEST_RETRY: Duration = Duration::from_secs(30);
+
+/// The loop's parts.
+#[derive(Debug)]
+pub(crate) struct Loop {
+    /// The only reader.
+    pub(crate) observe: Observe,
+    /// The only writer.
+    pub(crate) write: Write,
+    /// Whether anything may be written.
+    pub(crate) authority: Authority,
+    /// What is told of it.
+    pub(crate) health: Arc<Health>,
+    /// Why nothing was decided the last time, so that it is said once.
+    pub(crate) held: Option<String>,
+    /// Writes that failed in a row.
+    pub(crate) failures: u32,
+}
+
+impl Loop {
+    /// Goes round until told to stop.
+    pub(crate) async fn run(mut self, mut stop: Shutdown) {
+        let mut wake = Instant::now();
+        loop {
+            tokio::select! {
+                () = stop.wait() => return,
+                () = self.observe.changed() => {
+                    tokio::select! {
+                        () = self.settle() => {}
+                        () = stop.wait() => return,
+                    }
+                }
+                () = self.authority.changed() => {}
+                () = sleep_until(wake) => {}
+            }
+            tokio::select! {
+                () = stop.wait() => return,
+                pause = self.round() => wake = Instant::now() + pause,
+            }
+        }
+    }
+
+    /// Waits until an edit of several objects is likely to be complete.
+    async fn settle(&mut self) {
+        let end = Instant::now() + LONGEST_DEBOUNCE;
+        loop {
+            tokio::select! {
+                () = sleep(DEBOUNCE) => return,
+                () = sleep_until(end) => return,
+                () = self.observe.changed() => {}
+            }
+        }
+    }
+
+    /// Observes, decides and writes once. Returns for how long it may be quiet.
+    async fn round(&mut self) -> Duration {
+        self.health.beat.store(clock::now().0 / 1000, Ordering::Relaxed);
+        let Some(mut snapshot) = self.observe.snapshot() else { return RESYNC };
+        if self.authority.is_new() {
+            if let Err(error) = self.observe.refresh().await {
+                tracing::warn!("cannot read the plans of the leader before: {error:#}");
+                return self.retry();
+            }
+            let Some(fresh) = self.observe.snapshot() else { return RESYNC };
+            snapshot = fresh;
+        }
+        self.health.ready.store(true, Ordering::Relaxed);
+        let epoch = self.authority.epoch(snapshot.highest_epoch());
+        self.health.leads.store(epoch.is_some(), Ordering::Relaxed);
+        snapshot.cluster.epoch = epoch.unwrap_or_else(|| snapshot.highest_epoch());
+        if self.is_held(&snapshot) {
+            return RESYNC;
+        }
+        let now = clock::now();
+        let decision = decide(&snapshot, now);
+        self.tell(&decision);
+        let pause = until(decision.next, now).min(RESYNC);
+        if epoch.is_none() {
+            // A leader that doubts itself looks again after the next renewal.
+            return if self.authority.holds() { pause.min(AFTER_WRITES) } else { pause };
+        }
+        self.apply(&changes(&snapshot, &decision))
+            .await
+            .map_or_else(|| self.retry(), |paced| paced.min(pause))
+    }
+
+    /// Writes. Returns for how long it may be quiet where some statuses have to wait, or `None` where a write failed.
+    async fn apply(&mut self, changes: &[Change]) -> Option<Duration> {
+        let outcome = self.write.apply(changes, &self.authority).await;
+        self.health.writes.fetch_add(outcome.written, Ordering::Relaxed);
+        self.health.failures.fetch_add(outcome.failed, Ordering::Relaxed);
+        self.observe.written(outcome.objects);
+        if outcome.failed > 0 {
+            return None;
+        }
+        self.failures = 0;
+        let wait = |at: Monotonic| Duration::from_millis(at - clock::monotonic());
+        let again = outcome.again.map_or(RESYNC, wait);
+        Some(if outcome.written > 0 { again.min(AFTER_WRITES) } else { again })
+    }
+
+    fn retry(&mut self) -> Duration {
+        self.failures = self.failures.saturating_add(1);
+        FIRST_RETRY.saturating_mul(1 << self.failures.min(10).saturating_sub(1)).min(LONGEST_RETRY)
+    }
+
+    fn is_held(&mut self, snapshot: &Snapshot) -> bool {
+        let why = unsafe_to_decide(snapshot);
+        if let Some(why) = why.as_ref().filter(|why| self.held.as_ref() != Some(why)) {
+            tracing::error!("{why}");
+        }
+        self.held = why;
+        self.held.is_some()
+    }
+
+    fn tell(&self, decision: &Decision) {
+        let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
+        let refused = decision.plan.verdicts.values().filter(|verdict| !verdict.accepted.holds).count();
+        self.health.plans.fetch_add(1, Ordering::Relaxed);
+        self.health.services.store(count(decision.plan.verdicts.len()), Ordering::Relaxed);
+        self.health.refused.store(count(refused), Ordering::Relaxed);
+        self.health.nodes.store(count(decision.plan.nodes.len()), Ordering::Relaxed);
+    }
+}
+
+/// From now to a moment of the wall clock. At least a little, so that a moment that stays in the past does not spin.
+fn until(moment: Option<Time>, now: Time) -> Duration {
+    let milliseconds = |moment: Time| u64::try_from(moment.0.saturating_sub(now.0)).unwrap_or(0);
+    moment.map_or(RESYNC, |moment| Duration::from_millis(milliseconds(moment).max(100)))
+}

@@ -1,0 +1,114 @@
+//! `plan -f`: the decision over files, through the binary.
+
+mod world;
+
+use std::fs;
+use std::process::Output;
+
+use lvs_core::names::ServiceName;
+use lvs_core::node_plan::StageName;
+use world::{GROUP, NODES, World, assemble, operator, service, with_stdin};
+
+fn plan(arguments: &[&str], stdin: &str) -> (i32, String, String) {
+    let Output { status, stdout, stderr } = with_stdin(operator().arg("plan").args(arguments), stdin);
+    (status.code().unwrap(), String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap())
+}
+
+fn manifests() -> String {
+    format!("{NODES}---\n{GROUP}---\n{}", service("web", "192.168.10.40"))
+}
+
+#[test]
+fn without_plans_every_agent_is_supposed_to_have_succeeded() {
+    let (code, text, said) = plan(&["-f", "-", "--node", "director-1"], &manifests());
+    assert_eq!(code, 0, "{said}");
+    assert!(said.contains("supposes that every agent has done as it is told"), "{said}");
+    let (plan, _) = assemble(&text);
+    let part = &plan.services[&ServiceName::new("shop", "web")];
+    assert!(part.vips.values().all(|vip| vip.attract && vip.forward), "{part:?}");
+    let servers = &part.form.as_ref().unwrap().real_servers;
+    assert_eq!(servers.len(), 2);
+    assert!(servers.values().all(|server| server.stage.name == StageName::Serving), "{servers:?}");
+}
+
+#[test]
+fn the_same_input_gives_the_same_bytes_whatever_its_order() {
+    let reversed =
+        manifests().split("---\n").collect::<Vec<_>>().into_iter().rev().collect::<Vec<_>>().join("---\n");
+    let one = plan(&["-f", "-"], &manifests()).1;
+    assert_eq!(one, plan(&["-f", "-"], &manifests()).1);
+    assert_eq!(one, plan(&["-f", "-"], &reversed).1);
+    let kinds: Vec<&str> = one.lines().filter_map(|line| line.strip_prefix("kind: ")).collect();
+    assert_eq!(kinds.len(), 6, "{one}");
+    assert_eq!(kinds[..2], ["NodePlan", "NodePlanSlice"]);
+    let json = plan(&["-f", "-", "-o", "json"], &manifests()).1;
+    let list: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!((list["kind"].as_str(), list["items"].as_array().unwrap().len()), (Some("List"), 6));
+}
+
+#[test]
+fn a_list_from_kubectl_reads_like_its_documents() {
+    let items: Vec<serde_json::Value> = serde_saphyr::from_multiple(&manifests()).unwrap();
+    let list = serde_json::json!({"apiVersion": "v1", "kind": "List", "items": items}).to_string();
+    assert_eq!(plan(&["-f", "-"], &list).1, plan(&["-f", "-"], &manifests()).1);
+}
+
+#[test]
+fn plans_among_the_input_are_the_previous_ones_and_their_status_the_reports() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("all.yaml"), manifests()).unwrap();
+    let arguments = ["-f", folder.path().to_str().unwrap()];
+    let (_, settled, _) = plan(&arguments, "");
+    // A plan of nothing but an epoch, and no reports: the director has to wait.
+    let first = "apiVersion: lvs-operator.io/v1alpha1\nkind: NodePlan\nmetadata: {name: director-1}\nspec: {epoch: 7}\n";
+    fs::write(folder.path().join("plan.yaml"), first).unwrap();
+    let (code, text, said) = plan(&[&arguments[..], &["--node", "director-1"]].concat(), "");
+    assert_eq!(code, 0, "{said}");
+    assert!(!said.contains("supposes"), "{said}");
+    let (next, _) = assemble(&text);
+    assert_eq!(next.epoch, 7);
+    assert!(next.services.values().all(|part| part.vips.values().all(|vip| !vip.attract)), "{text}");
+    assert!(settled.contains("attract: true"), "{settled}");
+}
+
+#[test]
+fn the_folder_of_a_running_operator_can_be_asked_what_comes_next() {
+    let mut world = World::new();
+    world.start();
+    world.play("the service to be ready", |world| {
+        world.holds("web", "Ready").and(world.holds("web", "Programmed"))
+    });
+    let (code, text, said) = plan(&["-f", world.path().to_str().unwrap(), "--node", "director-1"], "");
+    assert_eq!((code, said.as_str()), (0, ""));
+    assert_eq!(assemble(&text).0, world.plan("director-1").unwrap().0, "nothing is left to be decided");
+}
+
+#[test]
+fn what_is_refused_is_said_and_counts_in_the_exit_code() {
+    let stranger = service("mail", "10.0.0.1");
+    let (code, text, said) = plan(&["-f", "-"], &format!("{}---\n{stranger}", manifests()));
+    assert_eq!(code, 1);
+    assert!(said.contains("error: VirtualService shop/mail: Accepted is False (VipNotInPool):"), "{said}");
+    assert!(text.contains("shop/web"), "the other service is planned all the same");
+
+    let (code, text, said) = plan(&["-f", "-"], &format!("{}---\nkind: [\n", manifests()));
+    assert_eq!(code, 1);
+    assert!(said.contains("error: -:"), "{said}");
+    assert!(text.contains("shop/web"));
+
+    let misspelt = manifests().replace("weight: 1", "wieght: 1");
+    let (code, _, said) = plan(&["-f", "-"], &misspelt);
+    assert_eq!(code, 1);
+    assert!(said.contains("unknown field") && said.contains("wieght"), "{said}");
+}
+
+#[test]
+fn what_cannot_be_planned_at_all_is_another_exit_code() {
+    let (code, text, said) = plan(&["-f", "/nowhere/at/all.yaml"], "");
+    assert_eq!((code, text.as_str()), (2, ""));
+    assert!(said.contains("cannot read /nowhere/at/all.yaml"), "{said}");
+    let (code, text, said) = plan(&["-f", "-", "--node", "director-9"], &manifests());
+    assert_eq!((code, text.as_str()), (2, ""));
+    assert!(said.contains("there are: director-1, rs-1, rs-2"), "{said}");
+    assert_eq!(plan(&[], "").0, 2);
+}
