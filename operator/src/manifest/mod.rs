@@ -310,8 +310,9 @@ mod tests {
     #[test]
     fn a_list_is_what_is_in_it() {
         let item = r#"{"apiVersion": "v1", "kind": "Node", "metadata": {"name": "a"}}"#;
-        let objects =
-            of(&format!(r#"{{"apiVersion": "v1", "kind": "List", "items": [{item}, {{"kind": 7}}]}}"#));
+        let objects = of(&format!(
+            r#"{{"apiVersion": "v1", "kind": "List", "items": [{item}, {{"metadata": {{}}}}]}}"#
+        ));
         assert_eq!(objects.nodes.len(), 1);
         assert_eq!(objects.problems.len(), 1);
         assert!(objects.problems[0].message.starts_with("items[1]: "), "{:?}", objects.problems);

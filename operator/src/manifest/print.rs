@@ -1,5 +1,7 @@
 //! Objects as text: the same objects give the same bytes.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -24,9 +26,20 @@ pub(crate) fn json_list<T: Serialize>(objects: impl IntoIterator<Item = T>) -> R
     Ok(format!("{}\n", serde_json::to_string_pretty(&list)?))
 }
 
-/// An object with its fields in alphabetical order, whatever made it.
+/// An object with its fields in alphabetical order. A feature of some crate in the build decides whether `Value` keeps
+/// that order or the order of insertion, so they are inserted in it.
 fn ordered<T: Serialize>(object: &T) -> Result<Value, serde_json::Error> {
-    serde_json::to_value(object)
+    fn order(value: Value) -> Value {
+        match value {
+            Value::Object(fields) => {
+                let fields: BTreeMap<String, Value> = fields.into_iter().collect();
+                Value::Object(fields.into_iter().map(|(name, value)| (name, order(value))).collect())
+            }
+            Value::Array(items) => Value::Array(items.into_iter().map(order).collect()),
+            scalar => scalar,
+        }
+    }
+    Ok(order(serde_json::to_value(object)?))
 }
 
 /// Why an object has no text. Objects of ours always have one; a value that is no JSON would not.

@@ -1,5 +1,7 @@
 //! A folder with an operator that runs on it, and agents played by hand.
 
+#![allow(dead_code, reason = "each test program uses a part of it")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,14 +19,14 @@ use tempfile::TempDir;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The program under test.
-pub fn operator() -> Command {
+pub(crate) fn operator() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_lvs-operator"));
     command.env_remove("LVS_LOG").env_remove("LVS_BIND_ADDRESS").env("KUBECONFIG", "/nowhere");
     command
 }
 
 /// A director and two real servers, a group, and one service on them.
-pub const NODES: &str = "\
+pub(crate) const NODES: &str = "\
 apiVersion: v1
 kind: Node
 metadata: {name: director-1, labels: {lvs: director}}
@@ -42,7 +44,7 @@ status: {addresses: [{type: InternalIP, address: 192.168.10.11}]}
 ";
 
 /// The group whose pool holds the VIPs.
-pub const GROUP: &str = "\
+pub(crate) const GROUP: &str = "\
 apiVersion: lvs-operator.io/v1alpha1
 kind: DirectorGroup
 metadata: {name: edge}
@@ -52,7 +54,7 @@ spec:
 ";
 
 /// A service with both real servers.
-pub fn service(name: &str, vip: &str) -> String {
+pub(crate) fn service(name: &str, vip: &str) -> String {
     format!(
         "\
 apiVersion: lvs-operator.io/v1alpha1
@@ -67,14 +69,14 @@ spec:
 }
 
 /// The folder and what runs on it.
-pub struct World {
+pub(crate) struct World {
     folder: TempDir,
     operator: Option<Child>,
 }
 
 impl World {
     /// A folder with nodes, a group and the service `shop/web`.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let world = Self { folder: tempfile::tempdir().unwrap(), operator: None };
         world.put("nodes.yaml", NODES);
         world.put("group.yaml", GROUP);
@@ -82,12 +84,12 @@ impl World {
         world
     }
 
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.folder.path()
     }
 
     /// Writes a file as an editor would, whole.
-    pub fn put(&self, name: &str, text: &str) {
+    pub(crate) fn put(&self, name: &str, text: &str) {
         let path = self.path().join(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         let new = path.with_extension("new");
@@ -95,11 +97,11 @@ impl World {
         fs::rename(new, path).unwrap();
     }
 
-    pub fn remove(&self, name: &str) {
+    pub(crate) fn remove(&self, name: &str) {
         fs::remove_file(self.path().join(name)).unwrap();
     }
 
-    pub fn start(&mut self) {
+    pub(crate) fn start(&mut self) {
         assert!(self.operator.is_none(), "it runs already");
         let log = fs::File::options().create(true).append(true).open(self.path().join("log.txt")).unwrap();
         let child = operator().arg("run").arg("--folder").arg(self.path()).stderr(log).spawn().unwrap();
@@ -107,26 +109,26 @@ impl World {
     }
 
     /// Kills the operator without a warning.
-    pub fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         let mut operator = self.operator.take().unwrap();
         operator.kill().unwrap();
         operator.wait().unwrap();
     }
 
     /// Asks the operator to end, and returns its exit code.
-    pub fn terminate(&mut self) -> Option<i32> {
+    pub(crate) fn terminate(&mut self) -> Option<i32> {
         let mut operator = self.operator.take().unwrap();
         let process = nix::unistd::Pid::from_raw(i32::try_from(operator.id()).unwrap());
         nix::sys::signal::kill(process, nix::sys::signal::Signal::SIGTERM).unwrap();
         operator.wait().unwrap().code()
     }
 
-    pub fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.path().join("log.txt")).unwrap_or_default()
     }
 
     /// Waits until a question has an answer.
-    pub fn until<T>(&self, what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+    pub(crate) fn until<T>(&self, what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
         let end = Instant::now() + PATIENCE;
         loop {
             if let Some(answer) = ask() {
@@ -138,7 +140,7 @@ impl World {
     }
 
     /// Plays every agent, round after round, until a question has an answer.
-    pub fn play<T>(&self, what: &str, mut ask: impl FnMut(&Self) -> Option<T>) -> T {
+    pub(crate) fn play<T>(&self, what: &str, mut ask: impl FnMut(&Self) -> Option<T>) -> T {
         self.until(what, || {
             for node in self.planned_nodes() {
                 self.report_success(&node);
@@ -148,24 +150,24 @@ impl World {
     }
 
     /// The nodes that have a plan.
-    pub fn planned_nodes(&self) -> BTreeSet<String> {
+    pub(crate) fn planned_nodes(&self) -> BTreeSet<String> {
         let Ok(entries) = fs::read_dir(self.path().join("plans")) else { return BTreeSet::new() };
         let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
         names.filter_map(|name| Some(name.strip_suffix(".yaml")?.to_owned())).collect()
     }
 
     /// A node's plan as its agent would read it.
-    pub fn plan(&self, node: &str) -> Option<(Plan, Vec<NodePlanSlice>)> {
+    pub(crate) fn plan(&self, node: &str) -> Option<(Plan, Vec<NodePlanSlice>)> {
         let text = fs::read_to_string(self.path().join(format!("plans/{node}.yaml"))).ok()?;
         Some(assemble(&text))
     }
 
-    pub fn part(&self, node: &str, service: &str) -> Option<PlannedService> {
+    pub(crate) fn part(&self, node: &str, service: &str) -> Option<PlannedService> {
         self.plan(node)?.0.services.remove(&ServiceName::new("shop", service))
     }
 
     /// Reports what an agent would that has carried out its present plan.
-    pub fn report_success(&self, node: &str) {
+    pub(crate) fn report_success(&self, node: &str) {
         let Some((plan, slices)) = self.plan(node) else { return };
         let services = plan.services.iter().map(|(name, part)| (name.clone(), done(part))).collect();
         let mut report = NodeReport { services, ..NodeReport::default() };
@@ -177,7 +179,7 @@ impl World {
     }
 
     /// Writes a report, where it is another than before.
-    pub fn report(&self, node: &str, report: &NodeReport, slices: &[NodePlanSlice]) {
+    pub(crate) fn report(&self, node: &str, report: &NodeReport, slices: &[NodePlanSlice]) {
         let (plan, slices) = lvs_crds::report::split(&NodeName::from(node), report, slices);
         let mut text = serde_saphyr::to_string(&serde_json::to_value(&plan).unwrap()).unwrap();
         for slice in &slices {
@@ -191,7 +193,7 @@ impl World {
     }
 
     /// A condition of a service: its status and reason.
-    pub fn condition(&self, service: &str, kind: &str) -> Option<(String, String)> {
+    pub(crate) fn condition(&self, service: &str, kind: &str) -> Option<(String, String)> {
         let status = self.status(&format!("shop.{service}"))?;
         let conditions = status["conditions"].as_array()?.clone();
         let condition = conditions.into_iter().find(|condition| condition["type"] == kind)?;
@@ -200,18 +202,18 @@ impl World {
     }
 
     /// The status in a file of the folder `status`.
-    pub fn status(&self, file: &str) -> Option<Value> {
+    pub(crate) fn status(&self, file: &str) -> Option<Value> {
         let text = fs::read_to_string(self.path().join(format!("status/{file}.yaml"))).ok()?;
         Some(serde_saphyr::from_str::<Value>(&text).unwrap()["status"].take())
     }
 
     /// Whether a condition holds; `None` while it does not, for waiting.
-    pub fn holds(&self, service: &str, kind: &str) -> Option<()> {
+    pub(crate) fn holds(&self, service: &str, kind: &str) -> Option<()> {
         (self.condition(service, kind)?.0 == "True").then_some(())
     }
 
     /// The files of a folder with their content.
-    pub fn files(&self, folder: &str) -> BTreeMap<PathBuf, String> {
+    pub(crate) fn files(&self, folder: &str) -> BTreeMap<PathBuf, String> {
         let entries = fs::read_dir(self.path().join(folder)).unwrap().map(|entry| entry.unwrap().path());
         entries.map(|path| (path.clone(), fs::read_to_string(path).unwrap())).collect()
     }
@@ -227,7 +229,7 @@ impl Drop for World {
 }
 
 /// A plan from the documents of one node.
-pub fn assemble(text: &str) -> (Plan, Vec<NodePlanSlice>) {
+pub(crate) fn assemble(text: &str) -> (Plan, Vec<NodePlanSlice>) {
     let documents: Vec<Value> = serde_saphyr::from_multiple(text).unwrap();
     let (plans, slices): (Vec<Value>, Vec<Value>) =
         documents.into_iter().partition(|document| document["kind"] == "NodePlan");
@@ -256,7 +258,7 @@ fn done(part: &PlannedService) -> ServiceReport {
 }
 
 /// Runs a command to its end with a text as its stdin.
-pub fn with_stdin(command: &mut Command, text: &str) -> Output {
+pub(crate) fn with_stdin(command: &mut Command, text: &str) -> Output {
     use std::io::Write;
     let mut child =
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
