@@ -1,11 +1,13 @@
 //! The lab tries itself, from the side of the machine that tests.
 
-use std::io::Write as _;
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpListener;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use lvs_e2e::lab::outside::ADDRESS;
+use lvs_e2e::lab::process::wait_until;
 use lvs_e2e::lab::{Launch, Outside};
 use lvs_e2e::scenarios::lab_itself::Booted;
 
@@ -68,15 +70,34 @@ fn a_guest_that_hangs_is_ended_with_all_its_processes() {
     let error = launch("lab-hangs").timeout(Duration::from_secs(8)).run().unwrap_err().to_string();
     assert!(error.contains("no verdict after 8 s"), "{error}");
     let folder = forget(&error);
-    // Every process of the guest, the kernel's own included, has the folder of its run on its command line.
-    let mut left = Vec::new();
-    for process in std::fs::read_dir("/proc").unwrap().flatten() {
-        let line = std::fs::read(process.path().join("cmdline")).unwrap_or_default();
-        if String::from_utf8_lossy(&line).contains(&folder) {
-            left.push(process.path());
-        }
-    }
-    assert!(left.is_empty(), "still there: {left:?}");
+    assert_eq!(processes_of(&folder), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn a_guest_ends_with_the_program_that_runs_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_lvs-lab"));
+    command.args(["run", "lab-hangs"]).env("TMPDIR", folder.path()).stdout(Stdio::piped());
+    let mut running = command.spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(running.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    assert_eq!(line, "hanging\n");
+    let folder = folder.path().to_str().unwrap();
+    assert!(!processes_of(folder).is_empty());
+    running.kill().unwrap();
+    running.wait().unwrap();
+    let gone = || Ok(processes_of(folder).is_empty());
+    wait_until("the guest's processes are gone", Duration::from_secs(10), gone).unwrap();
+}
+
+/// The processes that have a folder on their command line: those of a guest have that of its run.
+fn processes_of(folder: &str) -> Vec<PathBuf> {
+    let all = std::fs::read_dir("/proc").unwrap().flatten().map(|process| process.path());
+    let of_it = |path: &PathBuf| {
+        let line = std::fs::read(path.join("cmdline")).unwrap_or_default();
+        String::from_utf8_lossy(&line).contains(folder)
+    };
+    all.filter(of_it).collect()
 }
 
 /// Removes the folder of a run that failed on purpose, and returns its path.

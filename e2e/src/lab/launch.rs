@@ -11,7 +11,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow, bail};
-use nix::sched::sched_setaffinity;
+use nix::sched::{CloneFlags, sched_setaffinity, unshare};
 use nix::sys::prctl;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::{Pid, setsid};
@@ -19,6 +19,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::cpu::Cpu;
+use super::namespace::in_thread;
 use super::request::{Kernel, Request, Verdict};
 use super::{Outside, own_kernel, uml};
 use crate::record::{self, Record};
@@ -135,10 +136,17 @@ impl<'a> Launch<'a> {
         command.stdin(Stdio::null()).stdout(console.try_clone()?).stderr(console);
         let cpu = Cpu::claim()?;
         // The guest is started and awaited by one thread: it ends with the thread that started it.
-        let boot = || start(command, &cpu).and_then(|guest| self.wait(guest, folder));
+        let boot = || {
+            if self.request.kernel == Kernel::UserModeLinux {
+                // As the first process of a PID namespace the kernel takes its user processes with it, also when this
+                // program is killed before it can end them.
+                unshare(CloneFlags::CLONE_NEWPID).context("make a PID namespace (this needs root)")?;
+            }
+            start(command, &cpu).and_then(|guest| self.wait(guest, folder))
+        };
         match self.outside {
             Some(outside) => outside.namespace().inside(boot)?,
-            None => boot(),
+            None => in_thread(boot),
         }
     }
 
@@ -168,7 +176,6 @@ struct Guest {
 
 impl Drop for Guest {
     fn drop(&mut self) {
-        // The kernel's user processes are in the group of the kernel and outlive it where it is killed alone.
         let _ = killpg(Pid::from_raw(self.child.id().cast_signed()), Signal::SIGKILL);
         let _ = self.child.wait();
     }

@@ -106,7 +106,7 @@ fn own(kind: &str) -> Result<File> {
 }
 
 /// Runs `job` in a thread of its own, so that what it does to its namespaces stays there.
-fn in_thread<T: Send>(job: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+pub(super) fn in_thread<T: Send>(job: impl FnOnce() -> Result<T> + Send) -> Result<T> {
     let ended = scope(|scope| scope.spawn(job).join());
     match ended {
         Ok(result) => result,
