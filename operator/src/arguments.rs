@@ -202,7 +202,7 @@ mod tests {
     #[test]
     fn durations_have_units() {
         assert_eq!(duration("90"), Ok(Duration::from_secs(90)));
-        assert_eq!(duration("5m"), Ok(Duration::from_secs(300)));
+        assert_eq!(duration("5m"), Ok(Duration::from_mins(5)));
         for text in ["", "m", "5d", "-1s", "99999999999999999999s", "9999999999999999999m"] {
             assert!(duration(text).is_err(), "{text}");
         }

@@ -85,7 +85,7 @@ impl Authority {
                 return;
             }
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 

@@ -1,6 +1,7 @@
 //! What is to be written: differences between a decision and what is stored, and nothing else.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use lvs_core::names::{GroupName, NodeName, ServiceName};
 use lvs_core::node_plan::NodePlan;
@@ -61,6 +62,24 @@ pub(crate) struct ServiceStatusChange {
     pub(crate) before: Option<ServiceStatus>,
     /// The status.
     pub(crate) status: ServiceStatus,
+}
+
+/// The object that is written, as it stands in a message.
+impl fmt::Display for Change {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Plan(PlanChange { node, .. }) | Self::RemovePlan { node, .. } => {
+                write!(formatter, "NodePlan {node}")
+            }
+            Self::ServiceStatus(ServiceStatusChange { name, .. })
+            | Self::RemoveStatus(Orphan::Service(name)) => {
+                write!(formatter, "the status of VirtualService {name}")
+            }
+            Self::GroupStatus { name, .. } | Self::RemoveStatus(Orphan::Group(name)) => {
+                write!(formatter, "the status of DirectorGroup {name}")
+            }
+        }
+    }
 }
 
 /// What is left to write after a decision.

@@ -23,7 +23,7 @@ const MOST_CONNECTIONS: usize = 32;
 /// From the first byte of a request to the last of its head.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 /// A connection lives no longer than this, so that an idle one makes room.
-const CONNECTION_TIMEOUT: Duration = Duration::from_secs(60);
+const CONNECTION_TIMEOUT: Duration = Duration::from_mins(1);
 /// The planner beats at least once per resync; a silence of several is a hang.
 const SILENCE: i64 = 15 * 60;
 
@@ -92,9 +92,9 @@ impl Health {
         if !matches!(*method, Method::GET | Method::HEAD) {
             return (StatusCode::METHOD_NOT_ALLOWED, "GET only\n".to_owned());
         }
-        let verdict = |good: bool, what: &str| match good {
-            true => (StatusCode::OK, "ok\n".to_owned()),
-            false => (StatusCode::SERVICE_UNAVAILABLE, format!("{what}\n")),
+        let verdict = |good: bool, what: &str| {
+            let failed = || (StatusCode::SERVICE_UNAVAILABLE, format!("{what}\n"));
+            if good { (StatusCode::OK, "ok\n".to_owned()) } else { failed() }
         };
         match path {
             "/healthz" => verdict(self.alive(now), "the loop has not gone round for a long time"),

@@ -25,12 +25,12 @@ pub(crate) fn plan(arguments: &Plan) -> anyhow::Result<ExitCode> {
     let (mut snapshot, complaints) = read(&arguments.filenames)?;
     snapshot.cluster.epoch = snapshot.highest_epoch().max(1);
     if let Some(why) = unsafe_to_decide(&snapshot) {
-        complaints.iter().for_each(|complaint| eprintln!("error: {complaint}"));
+        print_lines("error", &complaints);
         anyhow::bail!("{why}");
     }
     let decided = decided(&snapshot, arguments);
-    complaints.iter().for_each(|complaint| eprintln!("error: {complaint}"));
-    snapshot.remarks.iter().for_each(|remark| eprintln!("warning: {remark}"));
+    print_lines("error", &complaints);
+    print_lines("warning", &snapshot.remarks);
     let accepted = tell(&decided);
     if let Some(node) = arguments.node.as_ref().filter(|node| !decided.nodes.contains_key(*node)) {
         let nodes: Vec<&str> = decided.nodes.keys().map(|node| node.0.as_str()).collect();
@@ -43,6 +43,12 @@ pub(crate) fn plan(arguments: &Plan) -> anyhow::Result<ExitCode> {
         written => written.context("cannot write to stdout")?,
     }
     Ok(if accepted && complaints.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn print_lines<'a>(level: &str, lines: impl IntoIterator<Item = &'a String>) {
+    for line in lines {
+        eprintln!("{level}: {line}");
+    }
 }
 
 /// Everything in the files, and what is wrong with them.

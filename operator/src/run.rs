@@ -22,7 +22,7 @@ const DEBOUNCE: Duration = Duration::from_millis(50);
 /// But never longer than this after the first.
 const LONGEST_DEBOUNCE: Duration = Duration::from_millis(200);
 /// However quiet it is, everything is compared anew so often: a watch can lose an event.
-const RESYNC: Duration = Duration::from_secs(180);
+const RESYNC: Duration = Duration::from_mins(3);
 /// What was written is an input of the next decision, which may want more, also where no watch tells.
 const AFTER_WRITES: Duration = Duration::from_secs(1);
 /// After a write that failed; doubled each time, up to the longest.

@@ -69,7 +69,7 @@ async fn over_api(arguments: &Run, health: Arc<Health>, stop: Shutdown) -> anyho
     let campaigning = tokio::spawn(campaign(leases, arguments.lease_name.clone(), sender, stop.clone()));
     let round = Loop {
         observe: Observe::Api(ApiObserver::start(clients.calls.clone(), &clients.watches, &own)),
-        write: Write::new(Place::Api(ApiWriter::new(clients.calls))),
+        write: Write::new(Place::Api(Box::new(ApiWriter::new(clients.calls)))),
         authority: Authority::lease(term),
         health,
         held: None,

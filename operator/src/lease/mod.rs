@@ -68,9 +68,10 @@ pub(crate) async fn campaign(
         }
     }
     if term.send_replace(None).is_some() {
-        match timeout(CALL_TIMEOUT, campaign.release()).await {
-            Ok(Ok(())) => tracing::info!("released the lease"),
-            _ => tracing::warn!("could not release the lease: it expires by itself"),
+        if let Ok(Ok(())) = timeout(CALL_TIMEOUT, campaign.release()).await {
+            tracing::info!("released the lease");
+        } else {
+            tracing::warn!("could not release the lease: it expires by itself");
         }
     }
 }

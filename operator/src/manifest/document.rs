@@ -63,7 +63,7 @@ pub(crate) fn documents<'text>(file: &'text Path, text: &'text str) -> Vec<Docum
     let mut documents = Vec::new();
     let (mut start, mut first_line, mut at) = (0, 0, 0);
     for (line_number, line) in text.split_inclusive('\n').enumerate() {
-        let rest = line.strip_prefix("---").map(|rest| rest.trim_end());
+        let rest = line.strip_prefix("---").map(str::trim_end);
         // `--- # comment` separates as well; `--- text` and `---text` are content.
         if rest.is_some_and(|rest| rest.is_empty() || rest.trim_start().starts_with('#')) {
             documents.push(Document { file, first_line, text: &text[start..at] });

@@ -4,36 +4,29 @@ use std::fmt::Debug;
 use std::time::Duration;
 
 use futures::StreamExt;
-use k8s_openapi::api::core::v1::ObjectReference;
 use kube::api::{DeleteParams, Patch, PatchParams};
-use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use kube::{Api, Client, Resource};
-use lvs_core::names::{GroupName, NodeName, ServiceName};
-use lvs_crds::{NodePlan, NodePlanSlice, VirtualService};
+use lvs_crds::{NodePlan, NodePlanSlice};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 use tokio::time::timeout;
 
-use super::events::{Events, Transition};
+use super::publish::Publisher;
 use super::{Outcome, Written};
 use crate::authority::Authority;
-use crate::change::{Change, PlanChange, ServiceStatusChange, slice_name};
-use crate::clock;
+use crate::change::{Change, PlanChange, slice_name};
 use crate::log::chain;
 
 /// Objects written at once; each takes a connection of its own.
 const AT_ONCE: usize = 8;
 /// One call with all its retries.
 const CALL_TIMEOUT: Duration = Duration::from_secs(30);
-/// An event that takes longer is not worth it.
-const EVENT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The writer.
 pub(crate) struct ApiWriter {
     client: Client,
-    recorder: Recorder,
-    events: Events,
+    publisher: Publisher,
 }
 
 impl Debug for ApiWriter {
@@ -59,17 +52,16 @@ enum Failure {
 impl ApiWriter {
     /// A writer with a client whose calls end.
     pub(crate) fn new(client: Client) -> Self {
-        let reporter = Reporter::from(lvs_crds::names::OPERATOR);
-        Self { recorder: Recorder::new(client.clone(), reporter), client, events: Events::new() }
+        Self { publisher: Publisher::new(client.clone()), client }
     }
 
     /// Writes each change, several at once, while the authority lasts.
     pub(super) async fn apply(&mut self, changes: &[&Change], authority: &Authority, outcome: &mut Outcome) {
-        let writer = &*self;
+        let this = &*self;
         let mut writes = futures::stream::iter(changes)
             .map(|change| async move {
                 let mut objects = Vec::new();
-                let result = writer.write(change, authority, &mut objects).await;
+                let result = this.write(change, authority, &mut objects).await;
                 (*change, objects, result)
             })
             .buffer_unordered(AT_ONCE);
@@ -88,13 +80,13 @@ impl ApiWriter {
                 Err(Failure::LeadsNoMore) => outcome.failed += 1,
                 Err(error) => {
                     outcome.failed += 1;
-                    tracing::warn!("cannot write {}: {error}", name(change));
+                    tracing::warn!("cannot write {change}: {error}");
                 }
             }
         }
         drop(writes);
         for change in transitions {
-            self.publish(change);
+            self.publisher.publish(change);
         }
     }
 
@@ -214,40 +206,6 @@ impl ApiWriter {
             result => result.map(drop),
         }
     }
-
-    /// Publishes a service's transitions beside everything else; one that fails is forgotten.
-    fn publish(&mut self, change: &ServiceStatusChange) {
-        let regarding = ObjectReference {
-            api_version: Some(VirtualService::api_version(&()).into_owned()),
-            kind: Some(VirtualService::kind(&()).into_owned()),
-            namespace: Some(change.name.namespace.clone()),
-            name: Some(change.name.name.clone()),
-            uid: Some(change.uid.clone()),
-            ..ObjectReference::default()
-        };
-        let due: Vec<Event> = self.events.due(change, clock::monotonic()).iter().map(event).collect();
-        let recorder = self.recorder.clone();
-        tokio::spawn(async move {
-            for event in due {
-                match timeout(EVENT_TIMEOUT, recorder.publish(&event, &regarding)).await {
-                    Ok(Ok(())) => {}
-                    Ok(Err(error)) => tracing::debug!(error = chain(&error), "an event was not taken"),
-                    Err(_) => tracing::debug!("an event was not answered"),
-                }
-            }
-        });
-    }
-}
-
-fn event(transition: &Transition<'_>) -> Event {
-    let condition = transition.condition;
-    Event {
-        type_: if transition.warning { EventType::Warning } else { EventType::Normal },
-        reason: condition.reason.to_string(),
-        note: Some(format!("{} is {}: {}", condition.kind, condition.status, condition.message)),
-        action: condition.kind.to_string(),
-        secondary: None,
-    }
 }
 
 fn parameters() -> PatchParams {
@@ -263,18 +221,4 @@ async fn call<T>(
         return Err(Failure::LeadsNoMore);
     }
     timeout(CALL_TIMEOUT, request).await.map_err(|_| Failure::NoAnswer)?.map_err(Failure::Refused)
-}
-
-fn name(change: &Change) -> String {
-    let service = |name: &ServiceName| format!("the status of VirtualService {name}");
-    let group = |name: &GroupName| format!("the status of DirectorGroup {name}");
-    let plan = |node: &NodeName| format!("NodePlan {node}");
-    match change {
-        Change::Plan(change) => plan(&change.node),
-        Change::RemovePlan { node, .. } => plan(node),
-        Change::ServiceStatus(change) => service(&change.name),
-        Change::GroupStatus { name, .. } => group(name),
-        Change::RemoveStatus(crate::snapshot::Orphan::Service(name)) => service(name),
-        Change::RemoveStatus(crate::snapshot::Orphan::Group(name)) => group(name),
-    }
 }

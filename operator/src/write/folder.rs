@@ -1,6 +1,6 @@
 //! Writes into a folder: a file per plan and per status, each whole or not at all.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -106,11 +106,11 @@ fn status<K: Resource<DynamicType = ()>>(metadata: &Value, status: &impl Seriali
     }))
 }
 
-fn write_file(path: &PathBuf, documents: &[Value]) -> anyhow::Result<()> {
+fn write_file(path: &Path, documents: &[Value]) -> anyhow::Result<()> {
     let text = print::yaml(documents)?;
     write_atomically(path, text.as_bytes()).with_context(|| format!("cannot write {}", path.display()))
 }
 
-fn remove_file(path: &PathBuf) -> anyhow::Result<()> {
+fn remove_file(path: &Path) -> anyhow::Result<()> {
     remove(path).with_context(|| format!("cannot remove {}", path.display()))
 }

@@ -3,6 +3,7 @@
 pub(crate) mod api;
 mod events;
 pub(crate) mod folder;
+mod publish;
 
 use lvs_core::names::{GroupName, ServiceName};
 use lvs_core::time::Monotonic;
@@ -31,7 +32,7 @@ pub(crate) struct Write {
 #[derive(Debug)]
 pub(crate) enum Place {
     /// An API server.
-    Api(ApiWriter),
+    Api(Box<ApiWriter>),
     /// A folder.
     Folder(FolderWriter),
 }

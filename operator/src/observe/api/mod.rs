@@ -30,7 +30,7 @@ use lenient::Lenient;
 use reflect::{Shared, reflect};
 
 /// Reading all plans once.
-const REFRESH_TIMEOUT: Duration = Duration::from_secs(60);
+const REFRESH_TIMEOUT: Duration = Duration::from_mins(1);
 const PAGE_SIZE: u32 = 500;
 
 /// The reader.
@@ -46,7 +46,7 @@ pub(crate) struct ApiObserver {
     changed: Arc<Notify>,
     complaints: Complaints,
     /// Dropped, they end.
-    _tasks: JoinSet<()>,
+    tasks: JoinSet<()>,
 }
 
 impl Debug for ApiObserver {
@@ -68,7 +68,7 @@ impl ApiObserver {
             deployment: Shared::default(),
             changed: Arc::new(Notify::new()),
             complaints: Complaints::default(),
-            _tasks: JoinSet::new(),
+            tasks: JoinSet::new(),
         };
         let all = watcher::Config::default;
         let one = all().fields(&format!("metadata.name={}", own.deployment));
@@ -81,7 +81,7 @@ impl ApiObserver {
         tasks.spawn(reflect(Api::all(watching.clone()), all(), observer.slices.clone(), changed(), |_| {}));
         let deployments = Api::namespaced(watching.clone(), &own.namespace);
         tasks.spawn(reflect(deployments, one, observer.deployment.clone(), changed(), slim_deployment));
-        observer._tasks = tasks;
+        observer.tasks = tasks;
         observer
     }
 

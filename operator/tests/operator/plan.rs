@@ -1,13 +1,11 @@
 //! `plan -f`: the decision over files, through the binary.
 
-mod world;
-
 use std::fs;
 use std::process::Output;
 
+use crate::world::{GROUP, NODES, World, assemble, operator, service, with_stdin};
 use lvs_core::names::ServiceName;
 use lvs_core::node_plan::StageName;
-use world::{GROUP, NODES, World, assemble, operator, service, with_stdin};
 
 fn plan(arguments: &[&str], stdin: &str) -> (i32, String, String) {
     let Output { status, stdout, stderr } = with_stdin(operator().arg("plan").args(arguments), stdin);

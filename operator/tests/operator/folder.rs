@@ -1,11 +1,9 @@
 //! The operator on a folder: the whole program, with agents played by hand.
 
-mod world;
-
 use std::fs;
 
+use crate::world::{NODES, World, operator, service};
 use lvs_core::node_plan::StageName;
-use world::{World, operator, service};
 
 #[test]
 fn a_service_comes_step_by_step_and_goes_step_by_step() {
@@ -138,7 +136,7 @@ fn nothing_is_decided_while_the_nodes_themselves_cannot_be_read() {
     world.start();
     world.until("the operator to say so", || world.log().contains("plans stay as they are").then_some(()));
     assert_eq!(world.files("plans"), before);
-    world.put("nodes.yaml", world::NODES);
+    world.put("nodes.yaml", NODES);
     world.until("the operator to go on", || (world.files("plans") != before).then_some(()));
 }
 
