@@ -95,3 +95,6 @@ pub async fn plans(mut seen: watch::Receiver<Option<Seen>>, mut take: impl FnMut
 
 /// How long the objects of a plan may take to fit together.
 const INCOMPLETE: std::time::Duration = std::time::Duration::from_secs(2);
+
+#[cfg(test)]
+mod tests;

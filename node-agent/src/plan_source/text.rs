@@ -24,7 +24,22 @@ pub fn parse(text: &str, from: &Path) -> anyhow::Result<BTreeMap<NodeName, Seen>
     }
     // A slice without its NodePlan belongs to no plan that could be followed.
     nodes.retain(|_, seen: &mut Seen| seen.node_plan.is_some());
+    for seen in nodes.values() {
+        refuse_cut_short(seen).with_context(|| from.display().to_string())?;
+    }
     Ok(nodes)
+}
+
+/// A text that ends too early may still parse, and would read as a plan that asks for less.
+fn refuse_cut_short(seen: &Seen) -> anyhow::Result<()> {
+    let (Some(node_plan), Some((plan, faults))) = (&seen.node_plan, seen.plan()) else { return Ok(()) };
+    let (said, there) = (node_plan.spec.service_count, plan.services.len());
+    anyhow::ensure!(
+        said == there || !faults.is_empty(),
+        "NodePlan {:?} speaks of {said} services and its slices hold {there}: it was cut short",
+        node_plan.name_any()
+    );
+    Ok(())
 }
 
 fn take_in(mut document: Value, nodes: &mut BTreeMap<NodeName, Seen>) -> anyhow::Result<()> {
@@ -33,7 +48,9 @@ fn take_in(mut document: Value, nodes: &mut BTreeMap<NodeName, Seen>) -> anyhow:
     let what = || format!("{kind} {name:?}");
     match kind.as_str() {
         "NodePlan" => {
+            let whole = document.pointer("/spec/slices").is_some();
             let object: NodePlan = serde_json::from_value(document).with_context(what)?;
+            anyhow::ensure!(whole, "{} has no spec.slices: it was cut short", what());
             let seen: &mut Seen = nodes.entry(NodeName(object.name_any())).or_default();
             anyhow::ensure!(seen.node_plan.is_none(), "{} is there twice", what());
             seen.node_plan = Some(object);

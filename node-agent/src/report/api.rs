@@ -41,19 +41,20 @@ impl Sink {
     }
 
     /// Writes the statuses that differ from those that are there. Those of the slices come first, so that what the
-    /// NodePlan's status says of the node is true of them.
+    /// NodePlan's status says of the node is true of them. Whether any did.
     ///
     /// # Errors
     /// Where the API server does not answer or refuses; what was written until then stays.
-    pub async fn write(&mut self, seen: &Seen, report: &NodeReport) -> anyhow::Result<()> {
+    pub async fn write(&mut self, seen: &Seen, report: &NodeReport) -> anyhow::Result<bool> {
         let (of_node, of_slices) = report::split(&self.node, report, seen.named_slices());
         self.slices.retain(|name, _| seen.slices.contains_key(name));
+        let mut written = false;
         for status in of_slices {
             let there = seen.slices.get(status.name()).and_then(|slice| slice.status.as_ref());
-            apply(&self.client, &mut self.slices, there, status).await?;
+            written |= apply(&self.client, &mut self.slices, there, status).await?;
         }
         let there = seen.node_plan.as_ref().and_then(|plan| plan.status.as_ref());
-        apply(&self.client, &mut self.plan, there, of_node).await
+        Ok(apply(&self.client, &mut self.plan, there, of_node).await? || written)
     }
 }
 
@@ -62,14 +63,14 @@ async fn apply<K>(
     written: &mut Written<K>,
     there: Option<&K::Status>,
     status: StatusOnly<K>,
-) -> anyhow::Result<()>
+) -> anyhow::Result<bool>
 where
     K: HasStatus + Resource<Scope = ClusterResourceScope, DynamicType = ()> + Clone + Debug + DeserializeOwned,
     K::Status: Serialize + PartialEq + Debug,
 {
     let lately = |(last, at): &(StatusOnly<K>, Instant)| last.status == status.status && at.elapsed() < SHOWN;
     if there == Some(&status.status) || written.get(status.name()).is_some_and(lately) {
-        return Ok(());
+        return Ok(false);
     }
     let api: Api<K> = Api::all(client.clone());
     let parameters = PatchParams::apply(names::NODE_AGENT).force();
@@ -79,12 +80,12 @@ where
     let what = || format!("status of {} {}", K::kind(&()), status.name());
     match answer.with_context(|| format!("{}: the API server does not answer", what()))? {
         // The object has just gone; the watch will say so.
-        Err(kube::Error::Api(answer)) if answer.code == 404 => Ok(()),
+        Err(kube::Error::Api(answer)) if answer.code == 404 => Ok(false),
         Err(error) => Err(error).with_context(what),
         Ok(_) => {
             let name = status.name().to_owned();
             written.insert(name, (status, Instant::now()));
-            Ok(())
+            Ok(true)
         }
     }
 }

@@ -24,11 +24,11 @@ impl Sink {
         Self { file: report_file(folder, node), node: node.clone() }
     }
 
-    /// Writes the report where it differs from what the file says.
+    /// Writes the report where it differs from what the file says. Whether it did.
     ///
     /// # Errors
     /// Where the file cannot be written; then it is as it was.
-    pub fn write(&self, seen: &Seen, report: &NodeReport) -> anyhow::Result<()> {
+    pub fn write(&self, seen: &Seen, report: &NodeReport) -> anyhow::Result<bool> {
         let (of_node, of_slices) = report::split(&self.node, report, seen.named_slices());
         let mut documents = vec![serde_saphyr::to_string(&of_node)?];
         for status in &of_slices {
@@ -36,9 +36,10 @@ impl Sink {
         }
         let text = documents.join("---\n");
         if std::fs::read(&self.file).is_ok_and(|there| there == text.as_bytes()) {
-            return Ok(());
+            return Ok(false);
         }
-        durable::replace(&self.file, text.as_bytes()).with_context(|| format!("report {}", self.file.display()))
+        durable::replace(&self.file, text.as_bytes()).with_context(|| format!("report {}", self.file.display()))?;
+        Ok(true)
     }
 }
 
@@ -54,7 +55,7 @@ mod tests {
     fn planned() -> (Seen, NodeReport) {
         let name = ServiceName::new("web", "shop");
         let mut plan = NodePlan::empty(3, "lineage");
-        let part = PlannedService::leaving("uid");
+        let part = PlannedService::idle("uid");
         let revision = part.revision;
         plan.services.insert(name.clone(), part);
         let (node_plan, slices) = lvs_crds::plan::split(&"rs-1".into(), &plan);
@@ -88,13 +89,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (seen, mut report) = planned();
         let sink = Sink::new(folder.path(), &"rs-1".into());
-        sink.write(&seen, &report).unwrap();
-        let inode = |sink: &Sink| std::os::unix::fs::MetadataExt::ino(&std::fs::metadata(&sink.file).unwrap());
-        let before = inode(&sink);
-        sink.write(&seen, &report).unwrap();
-        assert_eq!(inode(&sink), before);
+        assert!(sink.write(&seen, &report).unwrap());
+        assert!(!sink.write(&seen, &report).unwrap());
         report.node.epoch = 9;
-        sink.write(&seen, &report).unwrap();
-        assert_ne!(inode(&sink), before);
+        assert!(sink.write(&seen, &report).unwrap());
     }
 }

@@ -43,12 +43,12 @@ impl Sink {
         }
     }
 
-    /// Writes what differs from what is there.
-    async fn write(&mut self, seen: &Seen, report: &NodeReport) -> anyhow::Result<()> {
+    /// Writes what differs from what is there. Whether anything did.
+    async fn write(&mut self, seen: &Seen, report: &NodeReport) -> anyhow::Result<bool> {
         match self {
             Self::Api(sink) => sink.write(seen, report).await,
             Self::Folder(sink) => sink.write(seen, report),
-            Self::None => Ok(()),
+            Self::None => Ok(false),
         }
     }
 }
@@ -64,7 +64,7 @@ pub async fn write(
     let mut pace = Pace::new(Duration::ZERO);
     let mut wait_after_failure = SHORTEST;
     loop {
-        if let Err(wait) = pace.spend(started.elapsed()) {
+        if let Some(wait) = pace.wait(started.elapsed()) {
             tokio::time::sleep(wait).await;
             continue;
         }
@@ -72,7 +72,12 @@ pub async fn write(
         let report = reports.borrow_and_update().clone();
         if let (Some(now), Some(report)) = (now.filter(|now| now.node_plan.is_some()), report) {
             match sink.write(&now, &report).await {
-                Ok(()) => wait_after_failure = SHORTEST,
+                Ok(written) => {
+                    wait_after_failure = SHORTEST;
+                    if written {
+                        pace.spend(started.elapsed());
+                    }
+                }
                 Err(error) => {
                     tracing::warn!("the report cannot be written: {error:#}");
                     tokio::time::sleep(wait_after_failure).await;

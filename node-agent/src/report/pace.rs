@@ -22,23 +22,21 @@ impl Pace {
         Self { allowance: BURST, topped_up: now }
     }
 
-    /// Uses up one of the allowance, or says how long to wait for it.
-    ///
-    /// # Errors
-    /// The time to wait, where nothing is left.
-    pub(super) fn spend(&mut self, now: Duration) -> Result<(), Duration> {
+    /// How long to wait until one more may be written; `None` for not at all.
+    pub(super) fn wait(&mut self, now: Duration) -> Option<Duration> {
         while self.allowance < BURST && now.saturating_sub(self.topped_up) >= PERIOD {
             self.allowance += 1;
             self.topped_up += PERIOD;
         }
+        (self.allowance == 0).then(|| PERIOD.saturating_sub(now.saturating_sub(self.topped_up)))
+    }
+
+    /// Takes note of one that was written.
+    pub(super) fn spend(&mut self, now: Duration) {
         if self.allowance == BURST {
             self.topped_up = now;
         }
-        if self.allowance == 0 {
-            return Err(PERIOD - now.saturating_sub(self.topped_up));
-        }
-        self.allowance -= 1;
-        Ok(())
+        self.allowance = self.allowance.saturating_sub(1);
     }
 }
 
@@ -51,12 +49,14 @@ mod tests {
         let at = Duration::from_millis;
         let mut pace = Pace::new(at(0));
         for _ in 0..5 {
-            assert_eq!(pace.spend(at(100)), Ok(()));
+            assert_eq!(pace.wait(at(100)), None);
+            pace.spend(at(100));
         }
-        assert_eq!(pace.spend(at(100)), Err(at(1000)));
-        assert_eq!(pace.spend(at(600)), Err(at(500)));
-        assert_eq!(pace.spend(at(1100)), Ok(()));
-        assert_eq!(pace.spend(at(1100)), Err(at(1000)));
+        assert_eq!(pace.wait(at(100)), Some(at(1000)));
+        assert_eq!(pace.wait(at(600)), Some(at(500)));
+        assert_eq!(pace.wait(at(1100)), None);
+        pace.spend(at(1100));
+        assert_eq!(pace.wait(at(1100)), Some(at(1000)));
     }
 
     #[test]
@@ -64,9 +64,10 @@ mod tests {
         let at = Duration::from_secs;
         let mut pace = Pace::new(at(0));
         for _ in 0..5 {
-            assert_eq!(pace.spend(at(1000)), Ok(()));
+            assert_eq!(pace.wait(at(1000)), None);
+            pace.spend(at(1000));
         }
-        assert!(pace.spend(at(1000)).is_err());
-        assert_eq!(pace.spend(at(1003)), Ok(()));
+        assert!(pace.wait(at(1000)).is_some());
+        assert_eq!(pace.wait(at(1003)), None);
     }
 }

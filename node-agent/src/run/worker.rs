@@ -180,6 +180,7 @@ impl<H: Host> Worker<H> {
         self.reports.send_if_modified(|latest| {
             let modified = latest.as_ref() != Some(&report);
             if modified {
+                log_new_troubles(latest.as_ref(), &report);
                 *latest = Some(report);
             }
             modified
@@ -192,6 +193,23 @@ fn log(outcome: &Outcome) {
         match tried.refusal {
             None => tracing::info!(phase = ?tried.phase, "{}", tried.op),
             Some(refusal) => tracing::error!(phase = ?tried.phase, ?refusal, "refused: {}", tried.op),
+        }
+    }
+}
+
+/// Says what the report complains of and the one before it did not.
+fn log_new_troubles(before: Option<&NodeReport>, now: &NodeReport) {
+    for trouble in &now.node.troubles {
+        if !before.is_some_and(|before| before.node.troubles.contains(trouble)) {
+            tracing::warn!(reason = %trouble.reason, "{}", trouble.message);
+        }
+    }
+    for (service, of_service) in &now.services {
+        let before = before.and_then(|before| before.services.get(service));
+        for trouble in &of_service.troubles {
+            if !before.is_some_and(|before| before.troubles.contains(trouble)) {
+                tracing::warn!(%service, reason = %trouble.reason, "{}", trouble.message);
+            }
         }
     }
 }
