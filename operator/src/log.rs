@@ -22,10 +22,10 @@ pub(crate) fn start(logging: &Logging) -> anyhow::Result<()> {
 
 /// An error with all its causes: the first sentence alone is often only `client error (Connect)`.
 pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
-    let mut text = error.to_string();
+    let mut text = sentence(error);
     let mut cause = error.source();
     while let Some(error) = cause {
-        let sentence = error.to_string();
+        let sentence = sentence(error);
         if !text.contains(&sentence) {
             text.push_str(": ");
             text.push_str(&sentence);
@@ -33,4 +33,10 @@ pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
         cause = error.source();
     }
     text
+}
+
+/// An error without its causes. kube shows the answer of an API server twice, the second time as a value of Rust.
+fn sentence(error: &(dyn Error + 'static)) -> String {
+    let text = error.to_string();
+    text.split(" (Status {").next().unwrap_or_default().to_owned()
 }

@@ -49,13 +49,16 @@ pub(crate) async fn campaign(
     term: watch::Sender<Option<Term>>,
     mut stop: Shutdown,
 ) {
-    let mut campaign = Campaign { api, name, election: Election::new(identity()), began: Instant::now() };
+    let mut campaign =
+        Campaign { api, name, election: Election::new(identity()), began: Instant::now(), followed: None };
     tracing::info!(lease = campaign.name, identity = campaign.election.identity(), "stands for leader");
     while !stop.requested() {
         let renewed = Instant::now();
         match timeout(RENEW_DEADLINE, campaign.round()).await {
-            Ok(Ok(Some(transitions))) => announce(&term, Some(Term { transitions, renewed })),
-            Ok(Ok(None)) => announce(&term, None),
+            Ok(Ok(Round::Leads { transitions })) => announce(&term, Some(Term { transitions, renewed })),
+            Ok(Ok(Round::Follows)) => announce(&term, None),
+            // Somebody has changed the Lease since it was read; who holds it is seen in the next round.
+            Ok(Ok(Round::Overtaken)) => {}
             Ok(Err(error)) => tracing::warn!(error = crate::log::chain(&error), "cannot renew the lease"),
             Err(_) => tracing::warn!("cannot renew the lease: the API server does not answer"),
         }
@@ -85,27 +88,43 @@ fn announce(term: &watch::Sender<Option<Term>>, next: Option<Term>) {
     }
 }
 
+/// What one round found.
+enum Round {
+    /// This replica leads.
+    Leads { transitions: u64 },
+    /// Another does.
+    Follows,
+    /// The Lease was changed between reading and writing.
+    Overtaken,
+}
+
 struct Campaign {
     api: Api<Lease>,
     name: String,
     election: Election,
     began: Instant,
+    /// Whom the log names as leader.
+    followed: Option<String>,
 }
 
 impl Campaign {
-    /// Reads the Lease and claims it where it may. Returns the number of transitions where this replica leads now.
-    async fn round(&mut self) -> Result<Option<u64>, kube::Error> {
+    /// Reads the Lease and claims it where it may.
+    async fn round(&mut self) -> Result<Round, kube::Error> {
         let lease = call(self.api.get_opt(&self.name)).await?;
         let now = Monotonic(u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX));
         let seen = lease.as_ref().map(seen);
         match self.election.step(seen.as_ref(), now) {
             Step::Follow { holder } => {
-                tracing::debug!(holder, "follows");
-                Ok(None)
+                if self.followed.as_ref() != Some(&holder) {
+                    tracing::info!(holder, "follows");
+                    self.followed = Some(holder);
+                }
+                Ok(Round::Follows)
             }
             Step::Claim { over, transitions } => {
                 let claimed = self.claim(lease, over, transitions).await?;
-                Ok(claimed.then_some(transitions))
+                self.followed = None;
+                Ok(if claimed { Round::Leads { transitions } } else { Round::Overtaken })
             }
         }
     }

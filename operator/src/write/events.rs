@@ -1,6 +1,7 @@
 //! What changed in a service's conditions, as events.
 
 use lvs_core::names::ServiceName;
+use lvs_core::reason::Reason;
 use lvs_core::status::{Condition, ConditionStatus};
 use lvs_core::time::Monotonic;
 
@@ -40,6 +41,15 @@ impl Events {
     }
 }
 
+/// Whether nothing is wrong and it is only not done yet: so it is at every edit, and otherwise at the start only.
+fn is_on_its_way(reason: Reason, held_before: bool) -> bool {
+    match reason {
+        Reason::Pending | Reason::HolderMoving => true,
+        Reason::HolderPending | Reason::NoRealServer => !held_before,
+        _ => false,
+    }
+}
+
 /// Conditions whose status or reason is another one. Of a new object those that are unknown are left out.
 fn transitions(change: &ServiceStatusChange) -> Vec<Transition<'_>> {
     let mut transitions = Vec::new();
@@ -52,7 +62,10 @@ fn transitions(change: &ServiceStatusChange) -> Vec<Transition<'_>> {
             .is_some_and(|before| before.status == condition.status && before.reason == condition.reason);
         let nothing_yet = before.is_none() && condition.status == ConditionStatus::Unknown;
         if !same && !nothing_yet {
-            transitions.push(Transition { condition, warning: condition.status == ConditionStatus::False });
+            let held = before.is_some_and(|before| before.status == ConditionStatus::True);
+            let warning =
+                condition.status == ConditionStatus::False && !is_on_its_way(condition.reason, held);
+            transitions.push(Transition { condition, warning });
         }
     }
     transitions
@@ -60,7 +73,6 @@ fn transitions(change: &ServiceStatusChange) -> Vec<Transition<'_>> {
 
 #[cfg(test)]
 mod tests {
-    use lvs_core::reason::Reason;
     use lvs_core::status::{ConditionKind, ServiceStatus, Summary};
     use lvs_core::time::Time;
 
@@ -100,13 +112,13 @@ mod tests {
         let new = change(None, pending.clone());
         let found = events.due(&new, now);
         assert_eq!(found.len(), 1);
-        assert!(found[0].warning);
+        assert!(!found[0].warning, "a start is no trouble");
         assert!(events.due(&change(Some(pending.clone()), pending.clone()), now).is_empty());
         let better = change(Some(pending.clone()), done);
         assert_eq!(events.due(&better, now).iter().map(|event| event.warning).collect::<Vec<_>>(), [false]);
         // Still not programmed, and for another reason.
         let other = change(Some(pending), status(Reason::IpvsMissing, ConditionStatus::False));
-        assert_eq!(events.due(&other, now).len(), 1);
+        assert_eq!(events.due(&other, now).iter().map(|event| event.warning).collect::<Vec<_>>(), [true]);
     }
 
     #[test]

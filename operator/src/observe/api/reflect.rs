@@ -18,7 +18,7 @@ const PAGE_SIZE: u32 = 500;
 const WATCH_SECONDS: u32 = 90;
 /// After so many failures in a row the watcher is made anew: one that only ever re-opens its watch at a version that a
 /// proxy or the server no longer knows would never list again.
-const FAILURES_UNTIL_REBUILT: u32 = 5;
+const FAILURES_UNTIL_REBUILT: u32 = 4;
 /// Between two watchers.
 const REBUILD_PAUSE: Duration = Duration::from_secs(2);
 
@@ -87,11 +87,14 @@ pub(crate) async fn reflect<K>(
 /// Says once what is wrong and what to do, until it is something else.
 fn tell(plural: &str, error: &watcher::Error, told: &mut String) {
     let cause = crate::log::chain(error);
+    if status_code(error) == Some(410) {
+        tracing::debug!(cause, "the version of {plural} is too old: lists again");
+        return;
+    }
     let advice = match status_code(error) {
         Some(404) => "the custom resource definition is not installed: kubectl apply --server-side -f crds/",
         Some(401) => "the credentials are not valid",
         Some(403) => "the operator's role does not allow it: apply the roles of the release again",
-        Some(410) => "the version is too old: lists again",
         _ => "tries again",
     };
     let text = format!("cannot watch {plural}: {advice}");
