@@ -16,6 +16,8 @@ use crate::verdict::{Judgement, RealServerVerdict, Verdict, VipVerdict};
 
 /// At most this many real servers stand in a status.
 const MOST_ROWS: usize = 64;
+/// At most this many troubles of a node stand in a message.
+const MOST_TROUBLES: usize = 4;
 
 /// What a user reads of a service.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -120,8 +122,11 @@ fn programmed(verdict: &Verdict, reports: &Reports) -> Judgement {
     if verdict.parts.is_empty() {
         return Judgement::no(verdict.accepted.reason, "No node has a part of this service.");
     }
-    if let Some((node, trouble)) = troubles(verdict, reports).next() {
-        return Judgement::no(trouble.reason, format!("{node}: {}", trouble.message));
+    let mut troubles = troubles(verdict, reports);
+    if let Some((node, trouble)) = troubles.next() {
+        let more = troubles.take_while(|(other, _)| *other == node).map(|(_, more)| more.message.as_str());
+        let all: Vec<&str> = std::iter::once(trouble.message.as_str()).chain(more).take(MOST_TROUBLES).collect();
+        return Judgement::no(trouble.reason, format!("{node}: {}", all.join("; ")));
     }
     let waiting = verdict.parts.iter().filter(|(_, part)| !part.acknowledged);
     let (alive, dead): (Vec<_>, Vec<_>) = waiting.partition(|(_, part)| part.alive);

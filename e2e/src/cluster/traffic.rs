@@ -26,7 +26,7 @@ pub fn ask_all<C: Cluster>(cluster: &C) -> Result<BTreeMap<String, usize>> {
     cluster.outside(|| {
         let mut servers = BTreeMap::new();
         for client in &site.clients {
-            let (_, greeted) = open_here(*client, site.service, PATIENCE)?;
+            let (_, server) = open_here(*client, site.service, PATIENCE)?;
             *servers.entry(server).or_insert(0) += 1;
         }
         Ok(servers)

@@ -120,14 +120,19 @@ impl Fleet {
     pub fn agent_verb(&self, node: &str, words: &[&str]) -> Result<String> {
         let program = self.agent_program.display().to_string();
         let command = std::iter::once(program.as_str()).chain(words.iter().copied());
-        self.lab.host(node)?.run(command)?.success().with_context(|| format!("lvs-node-agent {}", words.join(" ")))
+        self.lab
+            .host(node)?
+            .run(command)?
+            .success()
+            .with_context(|| format!("lvs-node-agent {}", words.join(" ")))
     }
 
     /// A document that the product has written, below the folder. Fails where it is not there or cannot be read.
     pub fn documents(&self, path: &str) -> Result<Vec<Value>> {
         let path = self.folder.join(path);
         let text = fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
-        let documents = serde_saphyr::from_multiple(&text).with_context(|| format!("parse {}", path.display()))?;
+        let documents =
+            serde_saphyr::from_multiple(&text).with_context(|| format!("parse {}", path.display()))?;
         Ok(documents)
     }
 
@@ -136,7 +141,8 @@ impl Fleet {
     /// Fails where there is no status yet.
     pub fn condition(&self, service: &str, kind: &str) -> Result<(String, String, String)> {
         let documents = self.documents(&format!("status/default.{service}.yaml"))?;
-        let mut conditions = documents.iter().flat_map(|document| document["status"]["conditions"].as_array()).flatten();
+        let mut conditions =
+            documents.iter().flat_map(|document| document["status"]["conditions"].as_array()).flatten();
         let found = conditions.find(|condition| condition["type"] == kind);
         let found = found.with_context(|| format!("{service} has no condition {kind} yet"))?;
         let text = |field: &str| found[field].as_str().unwrap_or_default().to_owned();

@@ -1,7 +1,11 @@
 //! What is tried in the lab: plain functions by name.
 
+pub mod both_families;
 pub mod demo;
+pub mod foreign;
 pub mod lab_itself;
+pub mod random_tables;
+pub mod recipe;
 
 use std::collections::BTreeMap;
 use std::fs::OpenOptions;
@@ -29,7 +33,16 @@ pub struct Scenario {
 
 /// Every scenario there is: each module lists its own.
 pub fn all() -> impl Iterator<Item = &'static Scenario> {
-    [demo::SCENARIOS, lab_itself::SCENARIOS].into_iter().flatten()
+    [
+        demo::SCENARIOS,
+        lab_itself::SCENARIOS,
+        recipe::SCENARIOS,
+        both_families::SCENARIOS,
+        foreign::SCENARIOS,
+        random_tables::SCENARIOS,
+    ]
+    .into_iter()
+    .flatten()
 }
 
 /// The scenario of that name. Fails where there is none, naming those there are.

@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::{Bench, Scenario, typed};
 use crate::fleet::{Fleet, PATIENCE, example};
 use crate::lab::process::wait_until;
-use crate::lab::{Snapshot, Topology, frame, neighbour, packet, traffic};
+use crate::lab::{Host, Snapshot, Topology, frame, neighbour, packet, traffic};
 use shown::{heading, indented};
 
 /// The scenarios of this module.
@@ -69,7 +69,8 @@ fn plans(bench: &mut Bench, fleet: &Fleet) -> Result<()> {
     for node in NODES {
         let documents = fleet.documents(&format!("plans/{node}.yaml"))?;
         let slices = documents.iter().filter(|document| document["kind"] == "NodePlanSlice");
-        let part = slices.map(|slice| &slice["spec"]["services"]["default/web"]).find(|part| part.is_object());
+        let part =
+            slices.map(|slice| &slice["spec"]["services"]["default/web"]).find(|part| part.is_object());
         let Some(part) = part else { bail!("the plan of {node} has no part of default/web") };
         let duty = &part["vips"][VIP];
         let is_director = node == "director-1";
@@ -86,7 +87,11 @@ fn plans(bench: &mut Bench, fleet: &Fleet) -> Result<()> {
 }
 
 fn director(bench: &mut Bench, fleet: &Fleet) -> Result<()> {
-    heading(bench, "The director's kernel: the table of the notes", "director-1# ipvsadm -Ln; ipvsadm -L --timeout")?;
+    heading(
+        bench,
+        "The director's kernel: the table of the notes",
+        "director-1# ipvsadm -Ln; ipvsadm -L --timeout",
+    )?;
     let host = fleet.host("director-1")?;
     let table = host.sh("ipvsadm -Ln")?;
     let timeouts = host.sh("ipvsadm -L --timeout")?;
@@ -102,7 +107,11 @@ fn director(bench: &mut Bench, fleet: &Fleet) -> Result<()> {
 }
 
 fn real_server(bench: &mut Bench, fleet: &Fleet) -> Result<()> {
-    heading(bench, "A real server: the VIP on lo, ARP hidden", "rs-1# ip addr show lo; cat /proc/sys/net/ipv4/conf/…")?;
+    heading(
+        bench,
+        "A real server: the VIP on lo, ARP hidden",
+        "rs-1# ip addr show lo; cat /proc/sys/net/ipv4/conf/…",
+    )?;
     let host = fleet.host("rs-1")?;
     let lo = host.sh("ip addr show lo")?;
     indented(bench, &lo)?;
@@ -126,7 +135,10 @@ fn answers(bench: &mut Bench, fleet: &Fleet) -> Result<()> {
     let own = fleet.host("director-1")?.sh("cat /sys/class/net/eth0/address")?;
     bench.show(format!("    director-1's eth0 is    {}", own.trim()))?;
     let said: Vec<String> = macs.iter().map(ToString::to_string).collect();
-    ensure!(own.trim() == DIRECTOR_MAC && said == [DIRECTOR_MAC], "one answer was wanted, the director's: {said:?}");
+    ensure!(
+        own.trim() == DIRECTOR_MAC && said == [DIRECTOR_MAC],
+        "one answer was wanted, the director's: {said:?}"
+    );
     bench.case("one answer, the director's");
     Ok(())
 }
@@ -149,20 +161,36 @@ fn connections(bench: &mut Bench, fleet: &Fleet) -> Result<()> {
     bench.show(format!("    192.168.10.101 again:      {again} (persistent)"))?;
     bench.case("a client stays with its real server");
 
-    std::thread::sleep(packet::SETTLE);
     heading(bench, "Replies bypass the director", "director-1# ipvsadm -Ln --stats; packets on its eth0")?;
-    let stats = fleet.host("director-1")?.sh("ipvsadm -Ln --stats --exact")?;
+    let host = fleet.host("director-1")?;
+    let stats = counted(host, 5)?;
     indented(bench, &stats)?;
     let frames = seen.stop()?;
     let vip: IpAddr = VIP.parse()?;
-    let replies = frames.iter().filter(|frame| frame::tcp(&frame.bytes).is_some_and(|(from, _)| from == vip)).count();
+    let replies =
+        frames.iter().filter(|frame| frame::tcp(&frame.bytes).is_some_and(|(from, _)| from == vip)).count();
     let requests = frames.iter().filter(|frame| !frame.outgoing).count() - replies;
     bench.show(format!("    packets to the VIP {requests}, packets from the VIP {replies}"))?;
-    let outgoing: Vec<&str> = stats.lines().skip(3).filter_map(|line| line.split_whitespace().rev().nth(2)).collect();
+    let outgoing: Vec<&str> =
+        stats.lines().skip(3).filter_map(|line| line.split_whitespace().rev().nth(2)).collect();
     ensure!(outgoing == ["0", "0", "0"], "outgoing packets are counted: {outgoing:?}");
-    ensure!(requests > 0 && replies == 0, "{requests} requests and {replies} replies went through the director");
+    ensure!(
+        requests > 0 && replies == 0,
+        "{requests} requests and {replies} replies went through the director"
+    );
     bench.case("replies bypass the director");
     Ok(())
+}
+
+/// IPVS's counters once they show so many connections: the kernel brings them up to date every two seconds.
+fn counted(host: &Host, connections: u64) -> Result<String> {
+    let mut stats = String::new();
+    wait_until("the counters show every connection", PATIENCE, || {
+        stats = host.sh("ipvsadm -Ln --stats --exact")?;
+        let service = stats.lines().nth(3).unwrap_or_default();
+        Ok(service.split_whitespace().nth(2) == Some(connections.to_string().as_str()))
+    })?;
+    Ok(stats)
 }
 
 fn quiesce(bench: &mut Bench, fleet: &Fleet) -> Result<()> {

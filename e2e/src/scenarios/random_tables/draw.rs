@@ -1,0 +1,137 @@
+//! Random tables and edits: few names, so that edits meet what is there, and some that no kernel takes.
+
+use std::net::IpAddr;
+
+use lvs_core::ipvs::{
+    DestinationKey, DestinationSettings, ForwardingMethod, Persistence, VirtualServerKey,
+    VirtualServerSettings,
+};
+use lvs_core::kernel::{Kernel, Op};
+use lvs_core::names::SchedulerName;
+use lvs_core::network::{Family, Protocol};
+
+const SCHEDULERS: [&str; 9] = ["rr", "wrr", "lc", "wlc", "sh", "sed", "nq", "fo", "mh"];
+
+/// A source of random choices.
+pub(super) struct Draw(fastrand::Rng);
+
+impl Draw {
+    pub(super) fn new(seed: u64) -> Self {
+        Self(fastrand::Rng::with_seed(seed))
+    }
+
+    /// Operations that make a table of a few services; all of them succeed on an empty kernel.
+    pub(super) fn table(&mut self) -> Vec<Op> {
+        let mut model = Kernel::default();
+        let mut ops = Vec::new();
+        for _ in 0..self.0.usize(1..8) {
+            let key = self.key();
+            let settings = self.settings(key.family());
+            self.keep(&mut model, &mut ops, Op::AddVirtualServer(key, settings));
+            for _ in 0..self.0.usize(0..6) {
+                let (to, settings) = (self.destination(&key, false), self.destination_settings(false));
+                self.keep(&mut model, &mut ops, Op::AddDestination(key, to, settings));
+            }
+        }
+        ops
+    }
+
+    fn keep(&mut self, model: &mut Kernel, ops: &mut Vec<Op>, op: Op) {
+        if model.step(&op).is_ok() {
+            ops.push(op);
+        }
+    }
+
+    /// One operation on a table; most of them about what is there.
+    pub(super) fn edit(&mut self, model: &Kernel) -> Op {
+        let there: Vec<VirtualServerKey> = model.virtual_servers.keys().copied().collect();
+        let key =
+            self.0.choice(&there).copied().filter(|_| self.0.u8(0..8) > 0).unwrap_or_else(|| self.key());
+        let odd = self.0.u8(0..6) == 0;
+        let destinations: Vec<DestinationKey> = model
+            .virtual_servers
+            .get(&key)
+            .into_iter()
+            .flat_map(|server| server.destinations.keys())
+            .copied()
+            .collect();
+        let drawn = self.destination(&key, odd);
+        let to = self.0.choice(&destinations).copied().filter(|_| self.0.u8(0..3) > 0).unwrap_or(drawn);
+        match self.0.u8(0..10) {
+            0 => Op::AddVirtualServer(self.key(), self.odd_settings(key.family(), odd)),
+            1 => Op::SetVirtualServer(key, self.odd_settings(key.family(), odd)),
+            2 => Op::RemoveVirtualServer(key),
+            3..=5 => Op::AddDestination(key, drawn, self.destination_settings(odd)),
+            6..=7 => Op::SetDestination(key, to, self.destination_settings(odd)),
+            _ => Op::RemoveDestination(key, to),
+        }
+    }
+
+    fn key(&mut self) -> VirtualServerKey {
+        if self.0.u8(0..5) == 0 {
+            let family = if self.0.bool() { Family::IPv4 } else { Family::IPv6 };
+            return VirtualServerKey::Mark { family, mark: self.0.u32(1..4) };
+        }
+        let protocol = [Protocol::Tcp, Protocol::Udp, Protocol::Sctp][self.0.usize(0..3)];
+        let number = self.0.u8(1..5);
+        let address = self.address(number);
+        VirtualServerKey::Tuple { protocol, address, port: [80, 443, 53][self.0.usize(0..3)] }
+    }
+
+    fn address(&mut self, number: u8) -> IpAddr {
+        if self.0.bool() { v4(number) } else { v6(number) }
+    }
+
+    fn settings(&mut self, family: Family) -> VirtualServerSettings {
+        self.odd_settings(family, false)
+    }
+
+    fn odd_settings(&mut self, family: Family, odd: bool) -> VirtualServerSettings {
+        let name =
+            if odd && self.0.bool() { "nosuch" } else { SCHEDULERS[self.0.usize(0..SCHEDULERS.len())] };
+        let persistence = self.0.bool().then(|| Persistence {
+            timeout_seconds: self.0.u32(1..3600),
+            prefix_length: if self.0.bool() {
+                family.host_length()
+            } else {
+                self.0.u8(1..=family.host_length())
+            },
+        });
+        // Every name of the list is a scheduler's; see `SchedulerName`.
+        let scheduler: SchedulerName = name.parse().unwrap_or_else(|_| unreachable!("{name} is a name"));
+        VirtualServerSettings { scheduler, flags: 0, persistence, persistence_engine: None }
+    }
+
+    fn destination(&mut self, key: &VirtualServerKey, odd: bool) -> DestinationKey {
+        let number = self.0.u8(10..16);
+        let same = match key.family() {
+            Family::IPv4 => v4(number),
+            Family::IPv6 => v6(number),
+        };
+        let strange = ["224.0.0.9", "255.255.255.255", "fe80::9"];
+        let address = match (odd, self.0.u8(0..3)) {
+            (true, 0) => strange[self.0.usize(0..strange.len())].parse().unwrap_or(same),
+            // Of the other family, perhaps.
+            (true, 1) => self.address(number),
+            _ => same,
+        };
+        DestinationKey { address, port: key.port() }
+    }
+
+    fn destination_settings(&mut self, odd: bool) -> DestinationSettings {
+        let upper_threshold = if self.0.bool() { 0 } else { self.0.u32(1..1000) };
+        let lower_threshold = if odd { self.0.u32(0..2000) } else { self.0.u32(0..=upper_threshold) };
+        let weight = if odd && self.0.u8(0..4) == 0 { 1 << 31 } else { self.0.u32(0..100) };
+        let method =
+            if self.0.u8(0..4) == 0 { ForwardingMethod::Masquerade } else { ForwardingMethod::DirectRouting };
+        DestinationSettings { method, weight, upper_threshold, lower_threshold, tunnel: None }
+    }
+}
+
+fn v4(number: u8) -> IpAddr {
+    IpAddr::from([10, 0, 0, number])
+}
+
+fn v6(number: u8) -> IpAddr {
+    IpAddr::from([0xfd00, 0, 0, 0, 0, 0, 0, u16::from(number)])
+}
