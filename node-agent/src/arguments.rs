@@ -46,7 +46,7 @@ pub struct PlanOrigin {
 /// Which node it is about.
 #[derive(Debug, Clone, Default, Args)]
 pub struct NodeChoice {
-    /// The node's name [default: $NODE_NAME, else the host's name; with --plan the only node in the file]
+    /// The node's name [default: `$NODE_NAME`, else the host's name; with --plan the only node in the file]
     #[arg(long, value_name = "NAME")]
     pub node: Option<String>,
 }

@@ -34,7 +34,10 @@ pub fn pass() {
 #[cfg(feature = "crash-points")]
 #[must_use]
 pub fn batch_size() -> usize {
-    setting("LVS_NODE_AGENT_BATCH_SIZE").and_then(|size| usize::try_from(size).ok()).unwrap_or(usize::MAX).max(1)
+    setting("LVS_NODE_AGENT_BATCH_SIZE")
+        .and_then(|size| usize::try_from(size).ok())
+        .unwrap_or(usize::MAX)
+        .max(1)
 }
 
 #[cfg(feature = "crash-points")]

@@ -1,4 +1,5 @@
 //! The verbs that need no privileges, through the binary: plans and nodes from files.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -118,7 +119,11 @@ fn of_several_plans_the_named_one_is_taken_and_without_a_name_they_are_listed() 
     assert_eq!(diff(&both, &[]).stdout, golden("lvs-notes.diff.txt"));
     let ended = diff(&both, &["--node", "director-3"]);
     assert_eq!(ended.code, 2);
-    assert!(ended.stderr.contains("no NodePlan director-3; it holds director-1, director-2"), "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("no NodePlan director-3; it holds director-1, director-2"),
+        "{}",
+        ended.stderr
+    );
     let folder = tempfile::tempdir().unwrap();
     let nobody = std::fs::read_to_string(local()).unwrap().replace("node: director-1\n", "");
     let nobody = file(&folder, "local.yaml", &nobody);
@@ -135,8 +140,7 @@ fn on_a_plan_with_a_missing_slice_nothing_of_ours_is_removed() {
     let custody = file(&folder, "custody.yaml", "- - address: lo 192.168.10.77/32\n  - created\n");
     let kernel = "addresses: {lo 192.168.10.77/32: {}}\narp: {lo: {ignore: 0, announce: 0}}\n";
     let kernel = file(&folder, "kernel.yaml", kernel);
-    let arguments =
-        ["diff", "--plan", "-", "--kernel", &kernel, "--local", &local(), "--custody", &custody];
+    let arguments = ["diff", "--plan", "-", "--kernel", &kernel, "--local", &local(), "--custody", &custody];
     let incomplete = agent(&arguments, without_slices);
     assert!(incomplete.stdout.contains("IncompletePlan"), "{}", incomplete.stdout);
     assert!(!incomplete.stdout.contains("remove address"), "{}", incomplete.stdout);
@@ -153,8 +157,13 @@ fn what_does_not_parse_is_named_with_its_file() {
     let path = folder.path().to_str().unwrap();
     let ended = agent(&["diff", "--folder", path, "--kernel", "empty", "--local", &local()], "");
     assert_eq!(ended.code, 2);
-    assert!(ended.stderr.contains("plans/director-1.yaml") && ended.stderr.contains("line "), "{}", ended.stderr);
-    for plan in ["", "kind: ConfigMap\n", "{{{{", "kind: NodePlan\nmetadata: {name: x}\nspec: {epoch: -1}\n"] {
+    assert!(
+        ended.stderr.contains("plans/director-1.yaml") && ended.stderr.contains("line "),
+        "{}",
+        ended.stderr
+    );
+    for plan in ["", "kind: ConfigMap\n", "{{{{", "kind: NodePlan\nmetadata: {name: x}\nspec: {epoch: -1}\n"]
+    {
         let ended = diff(plan, &[]);
         assert_eq!(ended.code, 2, "{plan:?}: {}", ended.stderr);
         assert!(ended.stderr.contains('-'), "{}", ended.stderr);

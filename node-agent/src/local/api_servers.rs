@@ -6,7 +6,7 @@ use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 /// How often the name is resolved again.
-const REFRESH: Duration = Duration::from_secs(60);
+const REFRESH: Duration = Duration::from_mins(1);
 
 /// The addresses as they are known now; empty until the name has resolved for the first time.
 pub type Known = Arc<RwLock<BTreeSet<IpAddr>>>;

@@ -30,7 +30,8 @@ pub fn lasting(node: &NodeName) -> anyhow::Result<Local> {
 /// Where `/proc` is not there.
 pub fn boot_id() -> anyhow::Result<BootId> {
     let path = "/proc/sys/kernel/random/boot_id";
-    let text = std::fs::read_to_string(path).with_context(|| format!("the boot id cannot be read from {path}"))?;
+    let text =
+        std::fs::read_to_string(path).with_context(|| format!("the boot id cannot be read from {path}"))?;
     Ok(BootId(text.trim().to_owned()))
 }
 

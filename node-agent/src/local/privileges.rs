@@ -32,7 +32,10 @@ fn missing(status: &str) -> Vec<Trouble> {
     .into_iter()
     .filter(|(capability, _)| effective & (1 << capability) == 0)
     .map(|(_, lack)| {
-        Trouble::new(Reason::NotPermitted, format!("the agent lacks {lack}. Give it to the process or container"))
+        Trouble::new(
+            Reason::NotPermitted,
+            format!("the agent lacks {lack}. Give it to the process or container"),
+        )
     })
     .collect()
 }

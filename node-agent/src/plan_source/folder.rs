@@ -50,11 +50,11 @@ pub(super) async fn follow_file(
     seen: watch::Sender<Option<Seen>>,
 ) {
     let changed = Arc::new(Notify::new());
-    let mut watcher = None;
+    let mut notices = None;
     let mut last: Option<Result<Option<Vec<u8>>, String>> = None;
     loop {
-        if let (None, Some(folder)) = (&watcher, &watched) {
-            watcher = notice(folder, changed.clone());
+        if let (None, Some(folder)) = (&notices, &watched) {
+            notices = notice(folder, changed.clone());
         }
         let bytes = read_bytes(&file).map_err(|error| format!("{error:#}"));
         if last.as_ref() != Some(&bytes) {
@@ -63,10 +63,10 @@ pub(super) async fn follow_file(
                 parsed.map(Option::unwrap_or_default).map_err(|error| format!("{error:#}"))
             });
             match now {
-                Ok(now) => {
-                    seen.send_replace(Some(now));
+                Ok(now) => drop(seen.send_replace(Some(now))),
+                Err(error) => {
+                    tracing::error!("the plan cannot be read; the last one stays in force: {error}");
                 }
-                Err(error) => tracing::error!("the plan cannot be read; the last one stays in force: {error}"),
             }
             last = Some(bytes);
         }
@@ -101,5 +101,7 @@ fn read_bytes(file: &Path) -> anyhow::Result<Option<Vec<u8>>> {
 
 fn parse(bytes: &[u8], file: &Path, node: &NodeName) -> anyhow::Result<Seen> {
     let text = std::str::from_utf8(bytes).with_context(|| format!("{} is no text", file.display()))?;
-    text::parse(text, file)?.remove(node).with_context(|| format!("{} holds no NodePlan {node}", file.display()))
+    text::parse(text, file)?
+        .remove(node)
+        .with_context(|| format!("{} holds no NodePlan {node}", file.display()))
 }

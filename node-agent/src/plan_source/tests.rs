@@ -133,6 +133,6 @@ async fn a_folder_is_followed_through_bad_files_and_gone_ones() {
 }
 
 async fn next(receiver: &mut watch::Receiver<Option<Seen>>) -> Seen {
-    tokio::time::timeout(Duration::from_secs(60), receiver.changed()).await.unwrap().unwrap();
+    tokio::time::timeout(Duration::from_mins(1), receiver.changed()).await.unwrap().unwrap();
     receiver.borrow_and_update().clone().unwrap()
 }

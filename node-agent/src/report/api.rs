@@ -65,7 +65,11 @@ async fn apply<K>(
     status: StatusOnly<K>,
 ) -> anyhow::Result<bool>
 where
-    K: HasStatus + Resource<Scope = ClusterResourceScope, DynamicType = ()> + Clone + Debug + DeserializeOwned,
+    K: HasStatus
+        + Resource<Scope = ClusterResourceScope, DynamicType = ()>
+        + Clone
+        + Debug
+        + DeserializeOwned,
     K::Status: Serialize + PartialEq + Debug,
 {
     let lately = |(last, at): &(StatusOnly<K>, Instant)| last.status == status.status && at.elapsed() < SHOWN;

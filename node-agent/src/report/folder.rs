@@ -38,13 +38,16 @@ impl Sink {
         if std::fs::read(&self.file).is_ok_and(|there| there == text.as_bytes()) {
             return Ok(false);
         }
-        durable::replace(&self.file, text.as_bytes()).with_context(|| format!("report {}", self.file.display()))?;
+        durable::replace(&self.file, text.as_bytes())
+            .with_context(|| format!("report {}", self.file.display()))?;
         Ok(true)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
     use lvs_core::names::ServiceName;
     use lvs_core::node_plan::{NodePlan, PlannedService};
     use lvs_core::node_report::ServiceReport;
@@ -62,8 +65,12 @@ mod tests {
         let slices = slices.into_iter().map(|slice| (slice.metadata.name.clone().unwrap(), slice)).collect();
         let mut report = NodeReport::default();
         report.node.boot_id = "boot".into();
-        let of_service =
-            ServiceReport { revision, applied: true, vips: Default::default(), troubles: Default::default() };
+        let of_service = ServiceReport {
+            revision,
+            applied: true,
+            vips: BTreeMap::default(),
+            troubles: BTreeSet::default(),
+        };
         report.services.insert(name, of_service);
         (Seen { node_plan: Some(node_plan), slices }, report)
     }

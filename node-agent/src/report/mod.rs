@@ -20,7 +20,7 @@ const SHORTEST: Duration = Duration::from_secs(1);
 /// The longest wait after a failure.
 const LONGEST: Duration = Duration::from_secs(30);
 /// Where nothing happens, what is written is compared this often with what should be.
-const COMPARE: Duration = Duration::from_secs(60);
+const COMPARE: Duration = Duration::from_mins(1);
 
 /// Where reports go.
 pub enum Sink {

@@ -79,7 +79,11 @@ impl Backoff {
 fn doubled(times: u32) -> u64 {
     match times {
         0 => 0,
-        _ => 1000_u64.checked_shl(times - 1).filter(|wait| *wait >> (times - 1) == 1000).unwrap_or(LONGEST).min(LONGEST),
+        _ => 1000_u64
+            .checked_shl(times - 1)
+            .filter(|wait| *wait >> (times - 1) == 1000)
+            .unwrap_or(LONGEST)
+            .min(LONGEST),
     }
 }
 
@@ -126,7 +130,8 @@ mod tests {
 
     #[test]
     fn hiding_arp_never_waits_long() {
-        let op = Op::SetArp("eth0".parse().unwrap(), lvs_core::kernel::ArpSettings { ignore: 1, announce: 2 });
+        let op =
+            Op::SetArp("eth0".parse().unwrap(), lvs_core::kernel::ArpSettings { ignore: 1, announce: 2 });
         assert_eq!(waits(&op, None, 5), [0, 500, 500, 500, 500]);
     }
 

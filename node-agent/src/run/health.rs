@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 /// After this long without a round the kernel thread counts as stuck. One round is seconds at most.
-const STUCK: Duration = Duration::from_secs(60);
+const STUCK: Duration = Duration::from_mins(1);
 /// How long a client may take to say what it wants.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -69,7 +69,10 @@ pub async fn serve(address: SocketAddr, health: std::sync::Arc<Health>) -> anyho
             match listener.accept().await {
                 Ok((stream, _)) => {
                     let health = health.clone();
-                    tokio::spawn(tokio::time::timeout(PATIENCE, async move { converse(stream, &health).await }));
+                    tokio::spawn(tokio::time::timeout(
+                        PATIENCE,
+                        async move { converse(stream, &health).await },
+                    ));
                 }
                 // Out of descriptors, most likely: others will be free again.
                 Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,

@@ -57,7 +57,8 @@ impl Host for Supposed {
             };
             link.addresses.retain(there);
             let added = self.kernel.addresses.keys().filter(|key| key.link == *name);
-            link.addresses.extend(added.map(|key| Prefix { address: key.address, length: key.prefix_length }));
+            link.addresses
+                .extend(added.map(|key| Prefix { address: key.address, length: key.prefix_length }));
         }
         Ok((self.kernel.clone(), local))
     }

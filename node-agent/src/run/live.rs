@@ -154,5 +154,8 @@ fn needs_ipvs(plan: &NodePlan) -> bool {
 /// The RIPs that a plan names.
 fn real_servers(plan: &NodePlan) -> BTreeSet<IpAddr> {
     let forms = plan.services.values().filter_map(|part| part.form.as_ref());
-    forms.flat_map(|form| form.real_servers.values()).flat_map(|server| server.addresses.iter().copied()).collect()
+    forms
+        .flat_map(|form| form.real_servers.values())
+        .flat_map(|server| server.addresses.iter().copied())
+        .collect()
 }

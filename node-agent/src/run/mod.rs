@@ -83,7 +83,9 @@ async fn supervise(arguments: &arguments::Run) -> anyhow::Result<()> {
     })?;
     let seen = source.follow(node.clone());
     let plans = wake.clone();
-    tokio::spawn(plan_source::plans(seen.clone(), move |plan| plans.send(Wake::Plan(Box::new(plan))).is_ok()));
+    tokio::spawn(plan_source::plans(seen.clone(), move |plan| {
+        plans.send(Wake::Plan(Box::new(plan))).is_ok()
+    }));
     tokio::spawn(report::write(Sink::of(&source, &node), seen, reported));
     tokio::select! {
         _ = terminate.recv() => {}
@@ -128,7 +130,18 @@ fn worker(
     let announcer = Announcer::default();
     let (refused, failing) = (None, None);
     Ok(Worker {
-        engine, node, copy, plan, seen, troubles, reports, health, announcer, known, refused, failing,
+        engine,
+        node,
+        copy,
+        plan,
+        seen,
+        troubles,
+        reports,
+        health,
+        announcer,
+        known,
+        refused,
+        failing,
     })
 }
 
@@ -136,7 +149,10 @@ fn worker(
 fn kept_plan(copy: &Path, node: &NodeName) -> (Option<NodePlan>, SeenEpochs) {
     match plan_copy::read(copy, node) {
         Ok(Some(kept)) => {
-            tracing::info!(epoch = kept.plan.epoch, "going on with the last good plan until its source speaks");
+            tracing::info!(
+                epoch = kept.plan.epoch,
+                "going on with the last good plan until its source speaks"
+            );
             (Some(kept.plan), kept.seen)
         }
         Ok(None) => (None, SeenEpochs::default()),

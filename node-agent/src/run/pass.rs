@@ -121,7 +121,8 @@ impl<H: Host> Engine<H> {
         local.ours = self.ledger.custody().addresses();
         local.probes.extend(self.probes.iter().map(|(vip, probe)| (*vip, probe.clone())));
         let (wanted, due) = lvs_core::render::render(plan, &local, self.host.now());
-        let (phases, holds) = lvs_core::diff::diff(&wanted, &kernel, self.ledger.custody(), &Scope::Everything);
+        let (phases, holds) =
+            lvs_core::diff::diff(&wanted, &kernel, self.ledger.custody(), &Scope::Everything);
         Ok(View { kernel, local, wanted, phases, holds, due })
     }
 
@@ -164,7 +165,8 @@ fn attracts(plan: &NodePlan, vip: IpAddr) -> bool {
 
 /// Says of the services that an operation is for, else of the node, that somebody else keeps undoing it.
 fn accuse(report: &mut NodeReport, plan: &NodePlan, wanted: &Wanted, op: &Op) {
-    let message = format!("somebody else keeps undoing this, which is therefore done more and more rarely: {op}");
+    let message =
+        format!("somebody else keeps undoing this, which is therefore done more and more rarely: {op}");
     let trouble = Trouble::new(Reason::ForeignChange, message);
     let owner = op.virtual_server().and_then(|key| wanted.owners.get(&key));
     let concerned = |name: &ServiceName, part: &PlannedService| match owner {

@@ -99,8 +99,8 @@ pub fn write(path: &Path, copy: &PlanCopy) -> io::Result<()> {
 
 fn parse(bytes: &[u8]) -> Result<PlanCopy, String> {
     let end = bytes.iter().position(|byte| *byte == b'\n').ok_or("it has no header")?;
-    let header: Header =
-        serde_json::from_slice(&bytes[..end]).map_err(|error| format!("its header does not parse: {error}"))?;
+    let header: Header = serde_json::from_slice(&bytes[..end])
+        .map_err(|error| format!("its header does not parse: {error}"))?;
     let content = &bytes[end + 1..];
     if content.len() != header.length {
         return Err(format!("{} of {} bytes are there", content.len(), header.length));

@@ -58,10 +58,7 @@ pub fn run(arguments: &arguments::Apply) -> anyhow::Result<bool> {
 }
 
 /// An engine for this node, with its custody.
-pub(super) fn here(
-    folders: &StateFolders,
-    lasting: lvs_core::local::Local,
-) -> anyhow::Result<Engine<Live>> {
+pub(super) fn here(folders: &StateFolders, lasting: lvs_core::local::Local) -> anyhow::Result<Engine<Live>> {
     let ledger = Ledger::on_disk(Journal::open(&folders.custody(), &lasting.boot_id)?);
     Ok(Engine::new(Live::open(lasting, Known::default(), Purpose::Change)?, ledger))
 }

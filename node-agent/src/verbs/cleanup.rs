@@ -27,7 +27,8 @@ pub fn run(arguments: &arguments::Cleanup) -> anyhow::Result<bool> {
     let copy = arguments.folders.plan_copy();
     match std::fs::remove_file(&copy) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            return Err(error).with_context(|| format!("the last good plan {} cannot be removed", copy.display()));
+            return Err(error)
+                .with_context(|| format!("the last good plan {} cannot be removed", copy.display()));
         }
         _ => {}
     }

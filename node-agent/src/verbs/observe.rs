@@ -1,5 +1,7 @@
 //! `observe`: this node's kernel, local facts and custody.
 
+use std::fmt::Write as _;
+
 use super::stand::Standing;
 use super::{print, text};
 use crate::arguments;
@@ -17,8 +19,12 @@ pub fn run(arguments: &arguments::Observe) -> anyhow::Result<()> {
 
 /// A node for people.
 fn describe(standing: &Standing) -> String {
-    let ours: String =
-        standing.custody.claims.keys().map(|item| format!("  {}\n", text::item(item))).collect();
-    let ours = if ours.is_empty() { "  nothing\n".to_owned() } else { ours };
+    let mut ours = String::new();
+    for item in standing.custody.claims.keys() {
+        let _ = writeln!(ours, "  {}", text::item(item));
+    }
+    if ours.is_empty() {
+        ours.push_str("  nothing\n");
+    }
     format!("{}{}Ours\n{ours}", text::local(&standing.local), text::kernel(&standing.kernel))
 }

@@ -119,7 +119,10 @@ mod tests {
     fn a_file_of_something_else_is_no_empty_kernel() {
         let (_folder, path) = file("apiVersion: v1\nkind: ConfigMap\n");
         let error = format!("{:#}", kernel(&path, &Local::default()).unwrap_err());
-        assert!(error.contains("unknown field \"apiVersion\"") && error.contains("virtualServers"), "{error}");
+        assert!(
+            error.contains("unknown field \"apiVersion\"") && error.contains("virtualServers"),
+            "{error}"
+        );
     }
 
     #[test]

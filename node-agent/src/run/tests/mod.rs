@@ -70,8 +70,12 @@ fn a_vip_that_a_stranger_has_is_not_attracted_and_not_announced() {
     announcer.announce(&outcome.view, &mut engine.host);
     assert_eq!(engine.host.announced, []);
     let report = engine.report(&plan(), &outcome);
-    let reasons: Vec<Reason> =
-        report.services.values().flat_map(|service| &service.troubles).map(|trouble| trouble.reason).collect();
+    let reasons: Vec<Reason> = report
+        .services
+        .values()
+        .flat_map(|service| &service.troubles)
+        .map(|trouble| trouble.reason)
+        .collect();
     assert_eq!(reasons, [Reason::AddressInUse]);
     // Once the stranger has gone the probe that is due finds that out.
     engine.host.probed = ProbeOutcome::Clean;
