@@ -36,10 +36,10 @@ pub struct LabelSelectorRequirement {
     /// The label's key, such as `topology.kubernetes.io/zone`.
     #[schemars(length(min = 1, max = 317), regex(pattern = KEY_PATTERN))]
     pub key: String,
-    /// In: the label has one of the values. NotIn: it has none of them, or is absent. Exists: it is there.
-    /// DoesNotExist: it is absent.
+    /// `In`: the label has one of the values. `NotIn`: it has none of them, or is absent. `Exists`: it is there.
+    /// `DoesNotExist`: it is absent.
     pub operator: Operator,
-    /// The values, for In and NotIn only.
+    /// The values, for `In` and `NotIn` only.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32), inner(length(max = 63), regex(pattern = VALUE_PATTERN)))]
     pub values: Vec<String>,

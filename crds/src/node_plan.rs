@@ -1,5 +1,7 @@
 //! NodePlan and NodePlanSlice: what the operator asks of a node, and what its agent says of it.
 
+#![expect(clippy::duplicated_attributes, reason = "each column repeats the names of its properties")]
+
 use std::collections::BTreeMap;
 
 use kube::CustomResource;

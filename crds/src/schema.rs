@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{DirectorGroup, NodePlan, NodePlanSlice, VirtualService};
 
-/// The formats that an API server knows (`k8s.io/kube-openapi/pkg/validation/strfmt` and the OpenAPI numbers).
+/// The formats that an API server knows (`k8s.io/kube-openapi/pkg/validation/strfmt` and the numbers of `OpenAPI`).
 pub const KNOWN_FORMATS: [&str; 26] = [
     "bsonobjectid",
     "byte",
@@ -145,12 +145,12 @@ fn conditions(schema: &mut Map<String, Value>) {
         ("message", json!({"maxLength": 32768})),
     ] {
         let field = fields.get_mut(name).and_then(Value::as_object_mut);
-        field.into_iter().for_each(|field| {
+        if let Some(field) = field {
             if name == "type" {
                 field.remove("enum");
             }
-            field.extend(object(limits.clone()));
-        });
+            field.extend(object(limits));
+        }
     }
 }
 

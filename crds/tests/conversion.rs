@@ -1,5 +1,7 @@
 //! Objects in the brain's terms, and objects that are nobody's mistake to lose.
 
+#![expect(clippy::unwrap_used, reason = "the whole crate is tests")]
+
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 

@@ -1,5 +1,7 @@
 //! The definitions as the API server gets them, and the files that hold them.
 
+#![expect(clippy::unwrap_used, reason = "the whole crate is tests")]
+
 use std::path::Path;
 
 use lvs_crds::schema::{KNOWN_FORMATS, definitions, yaml};

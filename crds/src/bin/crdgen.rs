@@ -9,11 +9,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     let folder = std::env::args_os().nth(1).map(PathBuf::from);
     for definition in schema::definitions()? {
         let text = schema::yaml(&definition)?;
-        match &folder {
-            Some(folder) => {
-                std::fs::write(folder.join(format!("{}.yaml", definition.spec.names.plural)), text)?
-            }
-            None => print!("---\n{text}"),
+        if let Some(folder) = &folder {
+            std::fs::write(folder.join(format!("{}.yaml", definition.spec.names.plural)), text)?;
+        } else {
+            print!("---\n{text}");
         }
     }
     Ok(())

@@ -75,7 +75,7 @@ pub type VirtualServiceStatus = AsWritten<ServiceStatus>;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Vip {
-    /// An IPv4 or IPv6 address in its canonical form, such as 192.168.10.40 or 2001:db8::40.
+    /// An IPv4 or IPv6 address in its canonical form, such as `192.168.10.40` or `2001:db8::40`.
     #[schemars(length(min = 2, max = LONGEST_ADDRESS))]
     #[x_kube(validation = host_rule())]
     pub address: String,

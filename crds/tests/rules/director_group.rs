@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::table::Outcome::{Accepted, Refused, RefusedInConversion};
 use crate::table::{Case, Table};
 
-fn convert(object: Value) -> Result<(), String> {
+fn convert(object: &Value) -> Result<(), String> {
     let metadata = serde_json::from_value(object["metadata"].clone()).unwrap();
     let spec = Strict::<DirectorGroupSpec>::deserialize(&object["spec"]).map_err(|error| error.to_string());
     let spec = spec.as_ref().map(|spec| &spec.0).map_err(String::as_str);

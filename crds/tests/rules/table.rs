@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use kube::core::cel::Validator;
+use kube::core::cel::{ValidationErrors, Validator};
 use lvs_crds::schema;
 use serde_json::Value;
 
@@ -29,7 +29,7 @@ pub(crate) struct Table {
     /// A valid object.
     pub(crate) base: Value,
     /// What the conversion says of an object.
-    pub(crate) convert: fn(Value) -> Result<(), String>,
+    pub(crate) convert: fn(&Value) -> Result<(), String>,
 }
 
 impl Table {
@@ -43,7 +43,7 @@ impl Table {
             let what = format!("{}{pointer} = {value}", self.kind);
             let created = refusals(&schema, &object, None);
             let updated = refusals(&schema, &object, Some(&self.base));
-            let converted = (self.convert)(object);
+            let converted = (self.convert)(&object);
             match outcome {
                 Outcome::Accepted => {
                     assert!(created.is_empty() && updated.is_empty(), "{what}: {created:?} {updated:?}");
@@ -88,7 +88,7 @@ fn refusals(schema: &Value, object: &Value, old: Option<&Value>) -> Vec<String> 
         return found;
     }
     let found = Validator::new().validate(schema, object, old);
-    found.err().into_iter().flat_map(|errors| errors.into_vec()).map(|error| error.to_string()).collect()
+    found.err().into_iter().flat_map(ValidationErrors::into_vec).map(|error| error.to_string()).collect()
 }
 
 /// The messages of all rules below a schema; a rule without one is a mistake.
