@@ -1,5 +1,5 @@
 //! The verbs that need no privileges, through the binary: plans and nodes from files.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![expect(clippy::unwrap_used, reason = "the whole crate is tests")]
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
