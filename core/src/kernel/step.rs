@@ -115,8 +115,9 @@ impl Kernel {
             Op::RemoveVirtualServer(key) => table.remove(key).map(|_| ()).ok_or(Refusal::NoVirtualServer),
             Op::AddDestination(key, destination, settings) => {
                 let server = table.get_mut(key).ok_or(Refusal::NoVirtualServer)?;
+                check_family(key, *destination, settings)?;
                 check_settings(settings)?;
-                check_address(key, *destination, settings)?;
+                check_address(*destination)?;
                 if server.destinations.contains_key(destination) {
                     return Err(Refusal::Exists);
                 }
@@ -125,6 +126,7 @@ impl Kernel {
             }
             Op::SetDestination(key, destination, settings) => {
                 let server = table.get_mut(key).ok_or(Refusal::NoVirtualServer)?;
+                check_family(key, *destination, settings)?;
                 check_settings(settings)?;
                 *server.destinations.get_mut(destination).ok_or(Refusal::NoDestination)? = *settings;
                 Ok(())
@@ -167,15 +169,17 @@ fn check_settings(settings: &DestinationSettings) -> Result<(), Refusal> {
     }
 }
 
-fn check_address(
+/// A destination of the other family needs a tunnel. The kernel looks at this before it looks at the settings.
+fn check_family(
     key: &VirtualServerKey,
     destination: DestinationKey,
     settings: &DestinationSettings,
 ) -> Result<(), Refusal> {
-    let other_family = key.family() != Family::of(destination.address);
-    if other_family && settings.method != ForwardingMethod::Tunnel {
-        return Err(Refusal::InvalidAddress);
-    }
+    let same = key.family() == Family::of(destination.address);
+    if same || settings.method == ForwardingMethod::Tunnel { Ok(()) } else { Err(Refusal::InvalidAddress) }
+}
+
+fn check_address(destination: DestinationKey) -> Result<(), Refusal> {
     let unicast = match destination.address {
         IpAddr::V4(v4) => !v4.is_multicast() && !v4.is_broadcast() && !v4.is_unspecified(),
         IpAddr::V6(v6) => !v6.is_unicast_link_local() && !v6.is_multicast() && !v6.is_unspecified(),

@@ -65,7 +65,7 @@ pub(super) fn by_hand(bench: &mut Bench) -> Result<Value> {
         let vip = SocketAddr::new(vip.parse()?, 80);
         for from in from {
             let from: IpAddr = from.parse()?;
-            let name = traffic::ask(lab.host(client)?, from, vip, Duration::from_secs(5))?;
+            let name = traffic::ask(lab.host(client)?, from, vip, Duration::from_secs(30))?;
             greeted.push((from, name));
         }
         let of_four = &greeted[greeted.len() - 4..];

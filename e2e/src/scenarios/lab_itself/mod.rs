@@ -58,7 +58,7 @@ fn reaches_outside(bench: &mut Bench) -> Result<Value> {
     let mut seen = Vec::new();
     for host in lab.hosts() {
         let mut answer = String::new();
-        wait_until("the server outside answers", std::time::Duration::from_secs(5), || {
+        wait_until("the server outside answers", std::time::Duration::from_secs(30), || {
             answer = host.inside(|| ask_outside(port))??;
             Ok(true)
         })?;

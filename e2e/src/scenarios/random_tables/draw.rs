@@ -58,7 +58,10 @@ impl Draw {
         let drawn = self.destination(&key, odd);
         let to = self.0.choice(&destinations).copied().filter(|_| self.0.u8(0..3) > 0).unwrap_or(drawn);
         match self.0.u8(0..10) {
-            0 => Op::AddVirtualServer(self.key(), self.odd_settings(key.family(), odd)),
+            0 => {
+                let key = self.key();
+                Op::AddVirtualServer(key, self.odd_settings(key.family(), odd))
+            }
             1 => Op::SetVirtualServer(key, self.odd_settings(key.family(), odd)),
             2 => Op::RemoveVirtualServer(key),
             3..=5 => Op::AddDestination(key, drawn, self.destination_settings(odd)),

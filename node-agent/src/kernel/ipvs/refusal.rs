@@ -26,7 +26,7 @@ pub(super) fn of(op: &Op, answer: Answer) -> Option<Refusal> {
         {
             Refusal::OutOfRange
         }
-        (Errno::EINVAL, Op::AddDestination(..)) => Refusal::InvalidAddress,
+        (Errno::EINVAL, Op::AddDestination(..) | Op::SetDestination(..)) => Refusal::InvalidAddress,
         (Errno::EPERM, _) => Refusal::NotPermitted,
         (other, _) => Refusal::Other(other as i32),
     })
@@ -66,6 +66,8 @@ mod tests {
         assert_eq!(refused(remove, Errno::ESRCH), Some(Refusal::NoVirtualServer));
         assert_eq!(refused(Op::RemoveVirtualServer(server), Errno::ENOENT), Some(Refusal::NoIpvs));
         assert_eq!(refused(add, Errno::EINVAL), Some(Refusal::InvalidAddress));
+        let set = Op::SetDestination(server, destination, destination_settings);
+        assert_eq!(refused(set, Errno::EINVAL), Some(Refusal::InvalidAddress));
         assert_eq!(refused(add, Errno::ERANGE), Some(Refusal::OutOfRange));
         assert_eq!(refused(add, Errno::EPERM), Some(Refusal::NotPermitted));
         assert_eq!(refused(add, Errno::EAFNOSUPPORT), Some(Refusal::Other(97)));
