@@ -183,7 +183,10 @@ fn start(
     enter.push(host.network.path());
     let launcher = ["nsenter".into(), enter, "taskset".into(), "--cpu-list".into(), cpu.to_string().into()];
     let mut guest = command(&launcher, Path::new(kernel.get_program()));
-    guest.args(kernel.get_args()).arg(format!("vec0:transport=tap,ifname={tap},depth=128,gro=1"));
+    // As with real hardware the same one after each boot, and one that tells whose it is.
+    let [a, b, c, d] = spec.address.octets();
+    let mac = format!("02:00:{a:02x}:{b:02x}:{c:02x}:{d:02x}");
+    guest.args(kernel.get_args()).arg(format!("vec0:transport=tap,ifname={tap},mac={mac},depth=128,gro=1"));
     guest.env_clear().env("PATH", PATH);
     guest.envs(kernel.get_envs().filter_map(|(name, value)| Some((name, value?))));
     Process::start("console", guest, &directory)
