@@ -12,6 +12,11 @@ pub(crate) fn start(logging: &Logging) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(&logging.log).map_err(|error| {
         anyhow::anyhow!("--log {:?} is no filter: {error}; write for example info,kube=debug", logging.log)
     })?;
+    // It says `failed with status 500` and not of what; whoever made the call says more.
+    let filter = match "kube_client::client::builder=off".parse() {
+        Ok(silence) if !logging.log.contains("kube") => filter.add_directive(silence),
+        _ => filter,
+    };
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match logging.log_format {
         LogFormat::Text => builder.with_ansi(std::io::stderr().is_terminal()).with_target(false).init(),

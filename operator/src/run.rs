@@ -25,9 +25,8 @@ const LONGEST_DEBOUNCE: Duration = Duration::from_millis(200);
 const RESYNC: Duration = Duration::from_mins(3);
 /// What was written is an input of the next decision, which may want more, also where no watch tells.
 const AFTER_WRITES: Duration = Duration::from_secs(1);
-/// After a write that failed; doubled each time, up to the longest.
-const FIRST_RETRY: Duration = Duration::from_millis(500);
-const LONGEST_RETRY: Duration = Duration::from_secs(30);
+/// After the plans of the leader before could not be read.
+const RETRY: Duration = Duration::from_secs(2);
 
 /// The loop's parts.
 #[derive(Debug)]
@@ -42,8 +41,6 @@ pub(crate) struct Loop {
     pub(crate) health: Arc<Health>,
     /// Why nothing was decided the last time, so that it is said once.
     pub(crate) held: Option<String>,
-    /// Writes that failed in a row.
-    pub(crate) failures: u32,
 }
 
 impl Loop {
@@ -88,7 +85,7 @@ impl Loop {
         if self.authority.is_new() {
             if let Err(error) = self.observe.refresh().await {
                 tracing::warn!("cannot read the plans of the leader before: {error:#}");
-                return self.retry();
+                return RETRY;
             }
             let Some(fresh) = self.observe.snapshot() else { return RESYNC };
             snapshot = fresh;
@@ -108,29 +105,18 @@ impl Loop {
             // A leader that doubts itself looks again after the next renewal.
             return if self.authority.holds() { pause.min(AFTER_WRITES) } else { pause };
         }
-        self.apply(&changes(&snapshot, &decision))
-            .await
-            .map_or_else(|| self.retry(), |paced| paced.min(pause))
+        self.apply(&changes(&snapshot, &decision)).await.min(pause)
     }
 
-    /// Writes. Returns for how long it may be quiet where some statuses have to wait, or `None` where a write failed.
-    async fn apply(&mut self, changes: &[Change]) -> Option<Duration> {
+    /// Writes. Returns for how long it may be quiet then.
+    async fn apply(&mut self, changes: &[Change]) -> Duration {
         let outcome = self.write.apply(changes, &self.authority).await;
         self.health.writes.fetch_add(outcome.written, Ordering::Relaxed);
-        self.health.failures.fetch_add(outcome.failed, Ordering::Relaxed);
+        self.health.failures.fetch_add(u64::try_from(outcome.failed.len()).unwrap_or(0), Ordering::Relaxed);
         self.observe.written(outcome.objects);
-        if outcome.failed > 0 {
-            return None;
-        }
-        self.failures = 0;
         let wait = |at: Monotonic| Duration::from_millis(at - clock::monotonic());
         let again = outcome.again.map_or(RESYNC, wait);
-        Some(if outcome.written > 0 { again.min(AFTER_WRITES) } else { again })
-    }
-
-    fn retry(&mut self) -> Duration {
-        self.failures = self.failures.saturating_add(1);
-        FIRST_RETRY.saturating_mul(1 << self.failures.min(10).saturating_sub(1)).min(LONGEST_RETRY)
+        if outcome.written > 0 { again.min(AFTER_WRITES) } else { again }
     }
 
     fn is_held(&mut self, snapshot: &Snapshot) -> bool {

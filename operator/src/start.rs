@@ -51,7 +51,6 @@ async fn over_folder(path: &Path, health: Arc<Health>, stop: Shutdown) -> anyhow
         authority: Authority::lock(),
         health,
         held: None,
-        failures: 0,
     };
     round.run(stop).await;
     Ok(())
@@ -73,7 +72,6 @@ async fn over_api(arguments: &Run, health: Arc<Health>, stop: Shutdown) -> anyho
         authority: Authority::lease(term),
         health,
         held: None,
-        failures: 0,
     };
     round.run(stop).await;
     // Nothing is written any more, so the lease can go to another.

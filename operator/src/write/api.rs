@@ -77,11 +77,9 @@ impl ApiWriter {
                         transitions.push(change);
                     }
                 }
-                Err(Failure::LeadsNoMore) => outcome.failed += 1,
-                Err(error) => {
-                    outcome.failed += 1;
-                    tracing::warn!("cannot write {change}: {error}");
-                }
+                // The log of the election says so.
+                Err(Failure::LeadsNoMore) => {}
+                Err(error) => outcome.failed.push((change.to_string(), error.to_string())),
             }
         }
         drop(writes);

@@ -36,10 +36,7 @@ impl FolderWriter {
         for change in changes {
             match self.write(change) {
                 Ok(()) => outcome.written += 1,
-                Err(error) => {
-                    outcome.failed += 1;
-                    tracing::error!("{error:#}");
-                }
+                Err(error) => outcome.failed.push((change.to_string(), format!("{error:#}"))),
             }
         }
     }

@@ -4,6 +4,9 @@ pub(crate) mod api;
 mod events;
 pub(crate) mod folder;
 mod publish;
+mod retry;
+
+use std::collections::BTreeMap;
 
 use lvs_core::names::{GroupName, ServiceName};
 use lvs_core::time::Monotonic;
@@ -16,6 +19,7 @@ use crate::observe::api::lenient::Lenient;
 use crate::pace::Pace;
 use api::ApiWriter;
 use folder::FolderWriter;
+use retry::Retries;
 
 /// A status that changes again and again is written so often at once, and then once per period in milliseconds.
 const STATUS_BURST: u64 = 5;
@@ -26,6 +30,7 @@ const STATUS_PERIOD: u64 = 1000;
 pub(crate) struct Write {
     place: Place,
     pace: Pace<Paced>,
+    retries: Retries,
 }
 
 /// Where to write.
@@ -49,9 +54,9 @@ enum Paced {
 pub(crate) struct Outcome {
     /// Changes that were written.
     pub(crate) written: u64,
-    /// Changes that could not be written.
-    pub(crate) failed: u64,
-    /// When a status that had to wait may be written.
+    /// Changes that could not be written, with the reason.
+    pub(crate) failed: Vec<(String, String)>,
+    /// When what had to wait, or failed, may be written.
     pub(crate) again: Option<Monotonic>,
     /// The objects as they are stored now.
     pub(crate) objects: Vec<Written>,
@@ -77,7 +82,7 @@ pub(crate) enum Written {
 impl Write {
     /// A writer to a place.
     pub(crate) fn new(place: Place) -> Self {
-        Self { place, pace: Pace::new(STATUS_BURST, STATUS_PERIOD) }
+        Self { place, pace: Pace::new(STATUS_BURST, STATUS_PERIOD), retries: Retries::default() }
     }
 
     /// Writes what may be written now. One that fails does not keep the others from being written.
@@ -86,16 +91,44 @@ impl Write {
         let mut outcome = Outcome::default();
         let mut due = Vec::new();
         for change in changes {
-            match paced(change).map_or(Ok(()), |object| self.pace.take(object, now)) {
+            match self.may(change, now) {
                 Ok(()) => due.push(change),
-                Err(at) => outcome.again = Some(outcome.again.map_or(at, |earlier| earlier.min(at))),
+                Err(at) => outcome.wait_until(at),
             }
         }
         match &mut self.place {
             Place::Api(api) => api.apply(&due, authority, &mut outcome).await,
             Place::Folder(folder) => folder.apply(&due, &mut outcome),
         }
+        self.note(&due, &mut outcome);
         outcome
+    }
+
+    fn may(&mut self, change: &Change, now: Monotonic) -> Result<(), Monotonic> {
+        self.retries.may(&change.to_string(), now)?;
+        paced(change).map_or(Ok(()), |object| self.pace.take(object, now))
+    }
+
+    fn note(&mut self, due: &[&Change], outcome: &mut Outcome) {
+        let failed: BTreeMap<String, String> = outcome.failed.iter().cloned().collect();
+        for what in due.iter().map(ToString::to_string).filter(|what| !failed.contains_key(what)) {
+            self.retries.succeeded(&what);
+        }
+        for (what, error) in failed {
+            let (again, new) = self.retries.failed(what.clone(), error.clone(), clock::monotonic());
+            outcome.wait_until(again);
+            if new {
+                tracing::warn!("cannot write {what}: {error}");
+            } else {
+                tracing::debug!("still cannot write {what}: {error}");
+            }
+        }
+    }
+}
+
+impl Outcome {
+    fn wait_until(&mut self, at: Monotonic) {
+        self.again = Some(self.again.map_or(at, |earlier| earlier.min(at)));
     }
 }
 
