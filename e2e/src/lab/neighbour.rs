@@ -1,7 +1,7 @@
 //! Who answers for an address, asked from the client's side.
 
 use std::collections::BTreeSet;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -60,11 +60,28 @@ impl Answers {
     }
 }
 
-/// Asks every 10 ms from `link` of a host who has `target`, until it is stopped. Questions rotate through `senders`, the
-/// host's own addresses of the target's family: an answer names the address that asked, and so its question.
+/// Asks every 10 ms from `link` of a host who has `target`, until it is stopped.
 ///
-/// Fails where the socket cannot be opened, or a sender is of another family.
-pub fn ask(host: &Host, link: &str, senders: &[IpAddr], target: IpAddr) -> Result<Background<Answers>> {
+/// An answer names the address that asked and nothing else of its question. So each question is asked in the name of
+/// another address: a hundred in the target's subnet that nobody in the lab has (.150 to .249; `::a:0` to `::a:63`), with
+/// the hardware address of the link. Only after all hundred, a second later, is an address used again.
+///
+/// Fails where the socket cannot be opened.
+pub fn ask(host: &Host, link: &str, target: IpAddr) -> Result<Background<Answers>> {
+    ask_as(host, link, &unused(target), target)
+}
+
+/// Asks once from `sender` and returns who answers within 100 ms.
+///
+/// Fails where the socket cannot be opened, or the sender is of another family than the target.
+pub fn ask_once(host: &Host, link: &str, sender: IpAddr, target: IpAddr) -> Result<Vec<Mac>> {
+    let asking = ask_as(host, link, &[sender], target)?;
+    std::thread::sleep(Duration::from_millis(100));
+    let found = asking.stop()?;
+    Ok(found.answers.iter().filter(|answer| answer.question == 0).map(|answer| answer.mac).collect())
+}
+
+fn ask_as(host: &Host, link: &str, senders: &[IpAddr], target: IpAddr) -> Result<Background<Answers>> {
     let socket = host.inside(|| PacketSocket::open(link))??;
     let ask = |sender: &IpAddr| {
         let frame = question(socket.mac(), *sender, target);
@@ -76,12 +93,18 @@ pub fn ask(host: &Host, link: &str, senders: &[IpAddr], target: IpAddr) -> Resul
     })
 }
 
-/// Asks once from `sender` and returns who answers within 100 ms. Fails as [`ask`] does.
-pub fn ask_once(host: &Host, link: &str, sender: IpAddr, target: IpAddr) -> Result<Vec<Mac>> {
-    let asking = ask(host, link, &[sender], target)?;
-    std::thread::sleep(Duration::from_millis(100));
-    let found = asking.stop()?;
-    Ok(found.answers.iter().filter(|answer| answer.question == 0).map(|answer| answer.mac).collect())
+/// A hundred addresses beside `target` that no host of the lab has.
+fn unused(target: IpAddr) -> Vec<IpAddr> {
+    match target {
+        IpAddr::V4(target) => {
+            let [a, b, c, _] = target.octets();
+            (150..250).map(|d| Ipv4Addr::new(a, b, c, d).into()).collect()
+        }
+        IpAddr::V6(target) => {
+            let [a, b, c, d, ..] = target.segments();
+            (0..100).map(|n| Ipv6Addr::new(a, b, c, d, 0, 0, 0xa, n).into()).collect()
+        }
+    }
 }
 
 struct Asker {
@@ -97,33 +120,33 @@ impl Asker {
         let start = Instant::now();
         let mut next = start;
         while !stop.load(Ordering::Relaxed) {
+            // What has come is read before anything more is asked, and after a pause nothing is caught up on: so an
+            // answer is never taken for one to a later question.
+            while self.listen(start)? {}
             if Instant::now() >= next {
                 let number = self.found.asked.len();
                 self.socket.send(&self.questions[number % self.questions.len()].1)?;
                 self.found.asked.push(milliseconds(start.elapsed()));
-                next += EVERY;
+                next = Instant::now() + EVERY;
             }
-            self.listen(start)?;
         }
         // The last question's answers are under way.
         let end = Instant::now() + super::packet::SETTLE;
-        while Instant::now() < end {
-            self.listen(start)?;
-        }
+        while self.listen(start)? || Instant::now() < end {}
         Ok(self.found)
     }
 
-    fn listen(&mut self, start: Instant) -> Result<()> {
-        let Some(seen) = self.socket.receive()?.filter(|seen| !seen.outgoing) else { return Ok(()) };
-        let Some(claim) = claim(&seen.bytes).filter(|claim| claim.address == self.target) else {
-            return Ok(());
-        };
+    /// Takes one frame, and says whether there was one.
+    fn listen(&mut self, start: Instant) -> Result<bool> {
+        let Some(seen) = self.socket.receive()? else { return Ok(false) };
+        let claim = claim(&seen.bytes).filter(|claim| claim.address == self.target && !seen.outgoing);
+        let Some(claim) = claim else { return Ok(true) };
         let at = milliseconds(seen.at.saturating_duration_since(start));
         match self.question_of(claim.to).filter(|_| claim.is_answer) {
             Some(question) => self.found.answers.push(Answer { question, milliseconds: at, mac: claim.mac }),
             None => self.found.claims.push((at, claim.mac)),
         }
-        Ok(())
+        Ok(true)
     }
 
     /// The latest question that `sender` asked.

@@ -148,4 +148,4 @@ pub fn capture(host: &Host, link: &str, wanted: fn(&[u8]) -> bool) -> Result<Bac
 }
 
 /// How long the kernel is given to deliver what is under way before a [`Background`] is stopped.
-pub const SETTLE: Duration = Duration::from_millis(50);
+pub const SETTLE: Duration = Duration::from_millis(200);

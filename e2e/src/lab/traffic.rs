@@ -29,7 +29,7 @@ pub const SERVE: &str = "serve";
 pub fn start_server(bench: &Bench, host: &Host, port: u16) -> Result<Process> {
     let program = bench.binary("lvs-lab")?;
     let mut server = host.spawn([program.as_os_str(), SERVE.as_ref(), port.to_string().as_ref()], &[])?;
-    wait_until("the server listens", Duration::from_secs(5), || {
+    wait_until("the server listens", Duration::from_secs(30), || {
         ensure!(server.ended()?.is_none(), "it ended: {}", server.log()?);
         Ok(host.inside(|| TcpStream::connect(("127.0.0.1", port)))?.is_ok())
     })?;
