@@ -34,7 +34,6 @@ impl Kernel {
     /// Fails on any other value.
     pub fn from_environment() -> Result<Self> {
         match std::env::var("LAB").as_deref() {
-            Ok("uml") => Ok(Self::UserModeLinux),
             Ok("host") => Ok(Self::Own),
             Err(_) | Ok("") if !uml::kernel().exists() && own_kernel::has_ipvs() => {
                 eprintln!(
@@ -42,7 +41,7 @@ impl Kernel {
                 );
                 Ok(Self::Own)
             }
-            Err(_) | Ok("") => Ok(Self::UserModeLinux),
+            Err(_) | Ok("" | "uml") => Ok(Self::UserModeLinux),
             Ok(other) => anyhow::bail!("LAB={other} is unknown: use LAB=uml (User-Mode Linux) or LAB=host"),
         }
     }
