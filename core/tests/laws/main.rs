@@ -9,4 +9,5 @@ mod locality;
 mod node;
 mod partial;
 mod safety;
+mod small;
 mod world;

@@ -47,7 +47,8 @@ pub(crate) struct Node {
     strangers: BTreeSet<IpAddr>,
     probes: BTreeMap<IpAddr, Probe>,
     steps: usize,
-    tries: usize,
+    /// How many operations the last run over all rounds tried.
+    pub(crate) tries: usize,
 }
 
 /// What is wanted, and what is left to do.
