@@ -66,6 +66,9 @@ fn of_programs(definition: &CustomResourceDefinition) -> Result<CustomResourceDe
     each_schema(&mut value, &mut |name, schema| {
         fit(name, schema);
         schema.remove("default");
+        if name == "spec" {
+            whole(schema);
+        }
     });
     serde_json::from_value(value)
 }
@@ -107,12 +110,22 @@ fn fit(name: &str, schema: &mut Map<String, Value>) {
     }
     match name {
         "conditions" => conditions(schema),
+        "status" => whole(schema),
         // A list of reasons here would keep a newer program from writing a new one.
         "reason" => {
             schema.remove("enum");
             schema.extend(object(json!({"minLength": 1, "maxLength": 1024, "pattern": REASON_PATTERN})));
         }
         _ => {}
+    }
+}
+
+/// What one program writes it writes whole. Merged field by field, as is the default, a map whose last entry goes in a
+/// server-side apply becomes `null` (sigs.k8s.io/structured-merge-diff), which its own schema refuses.
+fn whole(schema: &mut Map<String, Value>) {
+    // A condition has a status too, which is a word.
+    if schema.get("type").is_some_and(|kind| kind == "object") {
+        schema.insert("x-kubernetes-map-type".to_owned(), json!("atomic"));
     }
 }
 

@@ -96,6 +96,26 @@ fn what_programs_write_gets_no_defaults() {
 }
 
 #[test]
+fn what_a_program_writes_is_never_merged_field_by_field() {
+    let mut whole = Vec::new();
+    each_schema(|path, schema| {
+        if schema.get("x-kubernetes-map-type").is_some_and(|kind| kind == "atomic") {
+            whole.push(path.replace("/openAPIV3Schema/properties/", "."));
+        }
+    });
+    whole.sort();
+    let expected = [
+        "DirectorGroup.status",
+        "NodePlan.spec",
+        "NodePlan.status",
+        "NodePlanSlice.spec",
+        "NodePlanSlice.status",
+        "VirtualService.status",
+    ];
+    assert_eq!(whole, expected);
+}
+
+#[test]
 fn a_list_that_rules_walk_has_an_end() {
     each_schema(|path, schema| {
         let of_user = !path.starts_with("NodePlan") && path.contains("/spec");
