@@ -39,6 +39,9 @@ fn main() -> ExitCode {
 
 /// Logs to standard error, so that standard output holds results only; `RUST_LOG` says how much.
 fn log() {
-    let filter = EnvFilter::builder().with_default_directive(tracing::Level::INFO.into()).from_env_lossy();
+    // The client logs every failed request as an error, and each is said in our own words as well.
+    let levels = std::env::var(EnvFilter::DEFAULT_ENV);
+    let levels = levels.as_deref().unwrap_or("info,kube_client::client::builder=off");
+    let filter = EnvFilter::builder().parse_lossy(levels);
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
 }

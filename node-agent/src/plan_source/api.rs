@@ -88,23 +88,24 @@ async fn follow_once(clients: &Clients, node: &NodeName, seen: &watch::Sender<Op
     let (mut plans, mut slices) = (Mirror::<NodePlan>::default(), Mirror::<NodePlanSlice>::default());
     let (mut failures, mut complaint) = (0, String::new());
     while let Some(event) = events.next().await {
-        let news = match event {
-            Either::Plan(Ok(event)) => plans.follow(event),
-            Either::Slice(Ok(event)) => slices.follow(event),
-            Either::Plan(Err(error)) | Either::Slice(Err(error)) => {
-                failures += usize::from(matches!(error, watcher::Error::WatchStartFailed(_)));
-                let message = format!("{:#}", anyhow::Error::new(error));
-                if message != complaint {
-                    tracing::warn!("the plan cannot be watched; the last one stays in force: {message}");
-                    complaint = message;
-                }
-                if failures >= STUBBORN {
-                    return;
-                }
-                continue;
-            }
+        let (news, error) = match event {
+            Either::Plan(event) => followed(&mut plans, event),
+            Either::Slice(event) => followed(&mut slices, event),
         };
-        (failures, complaint) = (0, String::new());
+        if let Some(error) = error {
+            failures += usize::from(matches!(error, watcher::Error::WatchStartFailed(_)));
+            let message = format!("{:#}", anyhow::Error::new(error));
+            if message != complaint {
+                tracing::warn!("the plan cannot be watched; the last one stays in force: {message}");
+                complaint = message;
+            }
+            if failures >= STUBBORN {
+                return;
+            }
+        }
+        if news {
+            (failures, complaint) = (0, String::new());
+        }
         if let (true, Some(plans), Some(slices)) = (news, plans.objects(), slices.objects()) {
             let now = Seen { node_plan: plans.get(&node.0).cloned(), slices: slices.clone() };
             seen.send_if_modified(|seen| {
@@ -113,6 +114,17 @@ async fn follow_once(clients: &Clients, node: &NodeName, seen: &watch::Sender<Op
                 modified
             });
         }
+    }
+}
+
+/// Whether an event of a watch brings news, and the error where it is one.
+fn followed<K: Resource>(
+    mirror: &mut Mirror<K>,
+    event: watcher::Result<Event<K>>,
+) -> (bool, Option<watcher::Error>) {
+    match event {
+        Ok(event) => (mirror.follow(event), None),
+        Err(error) => (false, Some(error)),
     }
 }
 

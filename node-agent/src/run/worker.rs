@@ -94,14 +94,19 @@ impl<H: Host> Worker<H> {
     }
 
     /// Takes a plan in, unless its epoch forbids that.
-    fn hear(&mut self, wake: Wake) {
-        let Wake::Plan(plan) = wake else { return };
+    pub(super) fn hear(&mut self, wake: Wake) {
+        let Wake::Plan(mut plan) = wake else { return };
+        if let Some(before) = self.plan.as_ref().filter(|_| !plan.complete) {
+            complete_from(&mut plan, before);
+        }
         if self.plan.as_ref() == Some(&*plan) {
             self.refused = None;
             return;
         }
         if let Err(trouble) = self.seen.admit(&plan) {
-            tracing::error!(reason = %trouble.reason, "{}", trouble.message);
+            if self.refused.as_ref() != Some(&trouble) {
+                tracing::error!(reason = %trouble.reason, "{}", trouble.message);
+            }
             self.refused = Some(trouble);
             return;
         }
@@ -132,7 +137,7 @@ impl<H: Host> Worker<H> {
     }
 
     /// One pass, its announcements and its report. Yields when the next is due, where anything says that.
-    fn round(&mut self) -> Option<Monotonic> {
+    pub(super) fn round(&mut self) -> Option<Monotonic> {
         // Without a plan nothing is known of what should be, so nothing is changed and nothing said.
         let Some(plan) = self.plan.take() else {
             self.health.came_round(true);
@@ -185,6 +190,15 @@ impl<H: Host> Worker<H> {
             }
             modified
         });
+    }
+}
+
+/// What an incomplete plan does not say stays as the plan before said it.
+fn complete_from(plan: &mut NodePlan, before: &NodePlan) {
+    if plan.lineage == before.lineage && plan.epoch >= before.epoch {
+        for (name, part) in &before.services {
+            plan.services.entry(name.clone()).or_insert_with(|| part.clone());
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Passes over a supposed node that misbehaves.
 
 mod example;
+mod worker;
 
 use std::sync::atomic::Ordering;
 
