@@ -43,8 +43,10 @@ pub(super) fn mount_all(spec: &NodeSpec) -> Result<()> {
             .with_context(|| format!("mount {kind} at {target}"))?;
     }
     folder(STATE)?;
-    mount(Some(&spec.disk), STATE, None::<&str>, MsFlags::MS_BIND, None::<&str>)
+    // Straight from the machine: through the root's overlay a write would stay in memory.
+    mount(Some("disk"), STATE, Some("hostfs"), MsFlags::empty(), Some(&spec.disk))
         .context("mount the node's disk")?;
+    show_modules()?;
     tell_clock_speed()?;
     // Mounts of pods must reach the runtime and the other way round.
     mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_SHARED, None::<&str>)
