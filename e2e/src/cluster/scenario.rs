@@ -248,10 +248,13 @@ impl<C: Cluster> Run<'_, C> {
         self.holds("helm uninstall: every node is as it was before");
         let services = self.get(&["virtualservices", "-A"], "{.items[*].metadata.name}")?;
         ensure!(!services.is_empty(), "the VirtualService has gone with the release");
-        let left =
-            self.cluster.kubectl(&["get", "all,serviceaccounts,roles", "-n", NAMESPACE, "-o", "name"], "")?;
-        let left: Vec<&str> = left.lines().filter(|name| name.contains("lvs-")).collect();
-        ensure!(left.is_empty(), "left of the release: {left:?}");
+        until("nothing else of the release is left", || {
+            let kinds = "all,serviceaccounts,roles,rolebindings";
+            let left = self.cluster.kubectl(&["get", kinds, "-n", NAMESPACE, "-o", "name"], "")?;
+            let left: Vec<&str> = left.lines().filter(|name| name.contains("lvs-")).collect();
+            ensure!(left.is_empty(), "{left:?}");
+            Ok(true)
+        })?;
         self.holds("the VirtualService stays, and nothing else of the release");
         Ok(())
     }
