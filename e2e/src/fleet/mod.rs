@@ -142,7 +142,7 @@ impl Fleet {
     pub fn condition(&self, service: &str, kind: &str) -> Result<(String, String, String)> {
         let documents = self.documents(&format!("status/default.{service}.yaml"))?;
         let mut conditions =
-            documents.iter().flat_map(|document| document["status"]["conditions"].as_array()).flatten();
+            documents.iter().filter_map(|document| document["status"]["conditions"].as_array()).flatten();
         let found = conditions.find(|condition| condition["type"] == kind);
         let found = found.with_context(|| format!("{service} has no condition {kind} yet"))?;
         let text = |field: &str| found[field].as_str().unwrap_or_default().to_owned();
