@@ -15,13 +15,13 @@ demo: ## the whole way from two manifests to packets on a real IPVS kernel, step
 	@e2e/setup/check rust lab $(if $(CLUSTER),go)
 	@e2e/setup/packages lab
 	@echo "== building the programs (the first time this takes some minutes)"
-	@cargo build --locked -p lvs-operator -p lvs-node-agent -p lvs-e2e --bins
+	@cargo build --locked --workspace --bins
 	@$(if $(CLUSTER),e2e/control-plane/build kube-apiserver etcd kubectl)
 	@$(BIN)/lvs-lab demo $(if $(CLUSTER),--cluster)
 
 .PHONY: test
 test: setup ## every test there is; ends with a table of what was proved (LVS_SEED=N repeats a run)
-	@cargo build --locked -p lvs-e2e --bin lvs-test
+	@cargo build --locked --workspace --bins
 	@$(BIN)/lvs-test
 
 .PHONY: setup
