@@ -56,5 +56,6 @@ check-generated: ## committed files that are generated are what would be generat
 
 .PHONY: generate
 generate: ## write the generated files: custom resource definitions, chart copies, deploy/
-	@cargo run --quiet --locked -p lvs-crds --bin crdgen -- crds
+	@cargo build --locked --workspace --bins
+	@$(BIN)/crdgen crds
 	@deploy/render

@@ -421,7 +421,11 @@ fn a_vip_that_cannot_leave_keeps_its_virtual_servers_and_its_silence() {
     node.wanted = Wanted { loopback: Some(link("lo")), ..Wanted::default() };
     let refuse = |op: &Op| matches!(op, Op::RemoveAddress(_)).then_some(Refusal::NotPermitted);
     let (done, owned) = run(&node, refuse);
-    assert_eq!((done, owned), (Vec::new(), node.owned));
+    assert_eq!((done, &owned), (Vec::new(), &node.owned));
+    // The same where it has left the uplink and stays on `lo`.
+    let on_lo = "lo 192.168.10.40/32".parse().unwrap();
+    let (done, _) = run(&node, |op| (*op == Op::RemoveAddress(on_lo)).then_some(Refusal::NotPermitted));
+    assert_eq!(done, ["remove address eth0 192.168.10.40/32"]);
 }
 
 #[test]
