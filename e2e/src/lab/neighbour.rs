@@ -98,10 +98,14 @@ impl Asker {
         let mut next = start;
         while !stop.load(Ordering::Relaxed) {
             if Instant::now() >= next {
+                // What has come answers the questions so far: read after the next it could be taken for its answer.
+                let late = Instant::now() + EVERY;
+                while self.listen(start)? && Instant::now() < late {}
                 let number = self.found.asked.len();
                 self.socket.send(&self.questions[number % self.questions.len()].1)?;
                 self.found.asked.push(milliseconds(start.elapsed()));
-                next += EVERY;
+                // After a pause that the machine made, no burst of questions follows.
+                next = Instant::now() + EVERY;
             }
             self.listen(start)?;
         }
@@ -113,17 +117,17 @@ impl Asker {
         Ok(self.found)
     }
 
-    fn listen(&mut self, start: Instant) -> Result<()> {
-        let Some(seen) = self.socket.receive()?.filter(|seen| !seen.outgoing) else { return Ok(()) };
-        let Some(claim) = claim(&seen.bytes).filter(|claim| claim.address == self.target) else {
-            return Ok(());
-        };
+    /// Reads one frame, if one comes within 2 ms; whether one did.
+    fn listen(&mut self, start: Instant) -> Result<bool> {
+        let Some(seen) = self.socket.receive()? else { return Ok(false) };
+        let claim = claim(&seen.bytes).filter(|claim| claim.address == self.target && !seen.outgoing);
+        let Some(claim) = claim else { return Ok(true) };
         let at = milliseconds(seen.at.saturating_duration_since(start));
         match self.question_of(claim.to).filter(|_| claim.is_answer) {
             Some(question) => self.found.answers.push(Answer { question, milliseconds: at, mac: claim.mac }),
             None => self.found.claims.push((at, claim.mac)),
         }
-        Ok(())
+        Ok(true)
     }
 
     /// The latest question that `sender` asked.
