@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
@@ -30,6 +31,8 @@ pub struct Answers {
     pub asked: Vec<u64>,
     /// The answers as they came.
     pub answers: Vec<Answer>,
+    /// Everybody who answered or claimed it, in order; whoever does so several times in a row is there once.
+    pub heard: Vec<Mac>,
     /// Other claims of the address (announcements, questions of somebody who says to have it), with their time.
     pub claims: Vec<(u64, Mac)>,
 }
@@ -79,7 +82,7 @@ pub fn ask(host: &Host, link: &str, senders: &[IpAddr], target: IpAddr) -> Resul
 /// Asks once from `sender` and returns who answers within 100 ms. Fails as [`ask`] does.
 pub fn ask_once(host: &Host, link: &str, sender: IpAddr, target: IpAddr) -> Result<Vec<Mac>> {
     let asking = ask(host, link, &[sender], target)?;
-    std::thread::sleep(Duration::from_millis(100));
+    sleep(Duration::from_millis(100));
     let found = asking.stop()?;
     Ok(found.answers.iter().filter(|answer| answer.question == 0).map(|answer| answer.mac).collect())
 }
@@ -97,37 +100,44 @@ impl Asker {
         let start = Instant::now();
         let mut next = start;
         while !stop.load(Ordering::Relaxed) {
-            if Instant::now() >= next {
-                // What has come answers the questions so far: read after the next it could be taken for its answer.
-                let late = Instant::now() + EVERY;
-                while self.listen(start)? && Instant::now() < late {}
-                let number = self.found.asked.len();
-                self.socket.send(&self.questions[number % self.questions.len()].1)?;
-                self.found.asked.push(milliseconds(start.elapsed()));
-                // After a pause that the machine made, no burst of questions follows.
-                next = Instant::now() + EVERY;
-            }
+            // What has come answers the questions so far: read after the next it could be taken for its answer.
             self.listen(start)?;
+            let now = Instant::now();
+            if now < next {
+                sleep(next - now);
+                continue;
+            }
+            let number = self.found.asked.len();
+            self.socket.send(&self.questions[number % self.questions.len()].1)?;
+            self.found.asked.push(milliseconds(start.elapsed()));
+            // Small delays are made up for. After a long one no burst of questions follows, in which one sender would
+            // ask again before it could have been answered.
+            next = if now - next > 5 * EVERY { now + EVERY } else { next + EVERY };
         }
         // The last question's answers are under way.
-        let end = Instant::now() + super::packet::SETTLE;
-        while Instant::now() < end {
-            self.listen(start)?;
-        }
+        sleep(super::packet::SETTLE);
+        self.listen(start)?;
         Ok(self.found)
     }
 
-    /// Reads one frame, if one comes within 2 ms; whether one did.
-    fn listen(&mut self, start: Instant) -> Result<bool> {
-        let Some(seen) = self.socket.receive()? else { return Ok(false) };
-        let claim = claim(&seen.bytes).filter(|claim| claim.address == self.target && !seen.outgoing);
-        let Some(claim) = claim else { return Ok(true) };
-        let at = milliseconds(seen.at.saturating_duration_since(start));
-        match self.question_of(claim.to).filter(|_| claim.is_answer) {
-            Some(question) => self.found.answers.push(Answer { question, milliseconds: at, mac: claim.mac }),
-            None => self.found.claims.push((at, claim.mac)),
+    /// Reads the frames that have come.
+    fn listen(&mut self, start: Instant) -> Result<()> {
+        while self.socket.has_received()? {
+            let Some(seen) = self.socket.receive()?.filter(|seen| !seen.outgoing) else { continue };
+            let claim = claim(&seen.bytes).filter(|claim| claim.address == self.target);
+            let Some(claim) = claim else { continue };
+            let at = milliseconds(seen.at.saturating_duration_since(start));
+            if self.found.heard.last() != Some(&claim.mac) {
+                self.found.heard.push(claim.mac);
+            }
+            match self.question_of(claim.to).filter(|_| claim.is_answer) {
+                Some(question) => {
+                    self.found.answers.push(Answer { question, milliseconds: at, mac: claim.mac });
+                }
+                None => self.found.claims.push((at, claim.mac)),
+            }
         }
-        Ok(true)
+        Ok(())
     }
 
     /// The latest question that `sender` asked.

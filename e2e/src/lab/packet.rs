@@ -1,6 +1,6 @@
 //! Frames on a link of a host: a packet(7) socket, and a capture that runs beside the scenario.
 
-use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, anyhow, bail};
 use nix::errno::Errno;
 use nix::net::if_::if_nametoindex;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::sockopt::{RcvBuf, ReceiveTimeout};
 use nix::sys::socket::{
     AddressFamily, LinkAddr, SockFlag, SockProtocol, SockType, recvfrom, setsockopt, socket,
@@ -61,6 +62,16 @@ impl PacketSocket {
     /// Sends one frame. Fails where the link is down.
     pub fn send(&self, frame: &[u8]) -> Result<()> {
         nix::unistd::write(&self.socket, frame).map(drop).context("send a frame")
+    }
+
+    /// Whether a frame waits to be received. Fails where the socket cannot be polled.
+    pub fn has_received(&self) -> Result<bool> {
+        let mut socket = [PollFd::new(self.socket.as_fd(), PollFlags::POLLIN)];
+        match poll(&mut socket, PollTimeout::ZERO) {
+            Ok(ready) => Ok(ready > 0),
+            Err(Errno::EINTR) => Ok(false),
+            Err(error) => Err(error).context("poll a packet socket"),
+        }
     }
 
     /// The next frame; nothing where none comes for 2 ms. Fails where the link is gone.

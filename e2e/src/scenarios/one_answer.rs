@@ -110,9 +110,7 @@ fn move_while_killed(bench: &mut Bench, fleet: &mut Fleet) -> Result<()> {
     bench.case("a holder whose agent is dead keeps the VIPs until it has let go");
     fleet.kill_operator()?;
     fleet.start_agent(TWO, &[])?;
-    wait_until("director-2 lets go", PATIENCE, || {
-        Ok(Stand::of(fleet.host(TWO)?)?.held()?.is_empty())
-    })?;
+    wait_until("director-2 lets go", PATIENCE, || Ok(Stand::of(fleet.host(TWO)?)?.held()?.is_empty()))?;
     answers_now(fleet, &[])?;
     bench.case("nobody answers between the old holder and the new one");
     fleet.start_operator()?;

@@ -43,7 +43,10 @@ impl Stand {
         let [all, _, own, _] = self.arp;
         let shown = self.accepted()?.into_iter().find(IpAddr::is_ipv4);
         let hidden = matches!(all.max(own), 1 | 2 | 8);
-        ensure!(shown.is_none() || hidden, "{shown:?} is on lo and arp_ignore is {all} (all) and {own} (eth0)");
+        ensure!(
+            shown.is_none() || hidden,
+            "{shown:?} is on lo and arp_ignore is {all} (all) and {own} (eth0)"
+        );
         Ok(())
     }
 
@@ -112,7 +115,8 @@ mod tests {
         let table = "IP Virtual Server version 1.2.1 (size=4096)\nProt LocalAddress:Port Scheduler Flags\n  \
                      -> RemoteAddress:Port Forward Weight ActiveConn InActConn\n\
                      TCP  C0A80A28:0050 rr persistent 20 FFFFFFFF\n  -> C0A80A0A:0050      Route   1      3          4\n";
-        let wanted = ["TCP C0A80A28:0050 -> C0A80A0A:0050 Route 1", "TCP C0A80A28:0050 rr persistent 20 FFFFFFFF"];
+        let wanted =
+            ["TCP C0A80A28:0050 -> C0A80A0A:0050 Route 1", "TCP C0A80A28:0050 rr persistent 20 FFFFFFFF"];
         assert_eq!(entries(table), wanted.map(str::to_owned).into());
     }
 

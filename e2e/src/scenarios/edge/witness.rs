@@ -53,23 +53,16 @@ impl Witness {
             let found = asking.stop()?;
             let twice = found.answered_twice();
             ensure!(twice.is_empty(), "these questions for {vip} got two answers: {twice:?}");
-            let order = order(&found);
-            ensure!(order == holders, "{vip} was answered for by {order:?} one after the other, not {holders:?}");
+            let heard = found.heard;
+            ensure!(
+                heard == holders,
+                "{vip} was answered for by {heard:?} one after the other, not {holders:?}"
+            );
             questions += found.asked.len();
         }
         ensure!(questions > 0, "nobody was asked");
         Ok(questions)
     }
-}
-
-/// Who answered or claimed, in the order of time, each as often as it followed somebody else.
-fn order(found: &Answers) -> Vec<Mac> {
-    let answers = found.answers.iter().map(|answer| (answer.milliseconds, answer.mac));
-    let mut all: Vec<(u64, Mac)> = answers.chain(found.claims.iter().copied()).collect();
-    all.sort_by_key(|(at, _)| *at);
-    let mut order: Vec<Mac> = all.into_iter().map(|(_, mac)| mac).collect();
-    order.dedup();
-    order
 }
 
 /// Who answers for each VIP at this moment: all are asked at once, and answers awaited for 100 ms.
@@ -93,40 +86,27 @@ pub fn answers_now(lab: &Lab) -> Result<Vec<(IpAddr, BTreeSet<Mac>)>> {
 
 /// Captures what the witness hears of the VIPs: probes, answers, announcements. Fails where the socket cannot be opened.
 pub fn probes(lab: &Lab) -> Result<Background<Vec<Seen>>> {
-    packet::capture(lab.host(NAME)?, "eth0", |bytes| frame::claim(bytes).is_some() || frame::probe(bytes).is_some())
+    packet::capture(lab.host(NAME)?, "eth0", |bytes| {
+        frame::claim(bytes).is_some() || frame::probe(bytes).is_some()
+    })
 }
 
 /// Per VIP: how many probes came from `holder` before it claimed the VIP for the first time.
 ///
 /// Fails where it never did, or the capture failed.
-pub fn probes_before_the_first_claim(seen: Background<Vec<Seen>>, holder: Mac) -> Result<Vec<(IpAddr, usize)>> {
+pub fn probes_before_the_first_claim(
+    seen: Background<Vec<Seen>>,
+    holder: Mac,
+) -> Result<Vec<(IpAddr, usize)>> {
     let frames = seen.stop()?;
     let count = |vip: IpAddr| {
-        let claims = |bytes: &[u8]| frame::claim(bytes).is_some_and(|claim| (claim.address, claim.mac) == (vip, holder));
+        let claims = |bytes: &[u8]| {
+            frame::claim(bytes).is_some_and(|claim| (claim.address, claim.mac) == (vip, holder))
+        };
         let first = frames.iter().position(|seen| claims(&seen.bytes));
         let first = first.with_context(|| format!("{holder} never claimed {vip}"))?;
         let probes = frames[..first].iter().filter(|seen| frame::probe(&seen.bytes) == Some((holder, vip)));
         Ok((vip, probes.count()))
     };
     vips()?.into_iter().map(count).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::lab::neighbour::Answer;
-
-    #[test]
-    fn who_speaks_again_after_another_is_seen() {
-        let (one, two) = (Mac([1; 6]), Mac([2; 6]));
-        let answer = |milliseconds, mac| Answer { question: 0, milliseconds, mac };
-        let mut found = Answers {
-            answers: vec![answer(1, one), answer(2, one), answer(9, two)],
-            ..Answers::default()
-        };
-        assert_eq!(order(&found), [one, two]);
-        // An announcement of the old one after the new one's first answer.
-        found.claims.push((10, one));
-        assert_eq!(order(&found), [one, two, one]);
-    }
 }

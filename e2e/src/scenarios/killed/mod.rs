@@ -18,10 +18,20 @@ use rounds::{Rounds, Turn};
 
 /// The scenarios of this module.
 pub const SCENARIOS: &[Scenario] = &[
-    Scenario { name: "killed-director-create-delete", rows: &["d", "c"], needs_ipvs: true, run: director_create },
+    Scenario {
+        name: "killed-director-create-delete",
+        rows: &["d", "c"],
+        needs_ipvs: true,
+        run: director_create,
+    },
     Scenario { name: "killed-director-edit", rows: &["d", "c"], needs_ipvs: true, run: director_edit },
     Scenario { name: "killed-director-move", rows: &["d", "c"], needs_ipvs: true, run: director_move },
-    Scenario { name: "killed-real-server-create-delete", rows: &["d", "c"], needs_ipvs: true, run: server_create },
+    Scenario {
+        name: "killed-real-server-create-delete",
+        rows: &["d", "c"],
+        needs_ipvs: true,
+        run: server_create,
+    },
     Scenario { name: "killed-real-server-edit", rows: &["d", "c"], needs_ipvs: true, run: server_edit },
 ];
 

@@ -61,6 +61,8 @@ impl<'a> Rounds<'a> {
 
     /// Makes both steps in turn until either has been made once without the agent being killed. Ends after `back`.
     ///
+    /// The scenario's argument `{"only": N}` repeats point N alone: it is for the person who looks into a failure.
+    ///
     /// Fails with the first change after which anything is not as it must be.
     pub(super) fn run(&mut self, there: &Turn, back: &Turn) -> Result<()> {
         let turns = [there, back];
@@ -69,13 +71,17 @@ impl<'a> Rounds<'a> {
             (turn.make)(&self.fleet)?;
             self.learn(turn)?;
         }
-        let mut next = [Some(1), Some(1)];
+        let only = self.bench.request.arguments["only"].as_u64();
+        let mut next = [only.or(Some(1)); 2];
         while next.iter().any(Option::is_some) {
             for (turn, next) in turns.into_iter().zip(&mut next) {
                 *next = match *next {
-                    Some(number) => self.killed_at(turn, number).with_context(|| {
-                        format!("{}, the agent of {} killed at point {number}", turn.name, self.killed)
-                    })?,
+                    Some(number) => {
+                        let following = self.killed_at(turn, number).with_context(|| {
+                            format!("{}, the agent of {} killed at point {number}", turn.name, self.killed)
+                        })?;
+                        following.filter(|_| only.is_none())
+                    }
                     None => self.undisturbed(turn).map(|()| None)?,
                 };
             }
@@ -125,7 +131,10 @@ impl<'a> Rounds<'a> {
             self.bench.case(format!("{}: {} killed at point {number}", turn.name, self.killed));
         } else {
             self.bench.show(format!("{}: {} has {} points", turn.name, self.killed, number - 1))?;
-            ensure!(number > 1, "the agent passed no point at all: is it built with the feature crash-points?");
+            ensure!(
+                number > 1,
+                "the agent passed no point at all: is it built with the feature crash-points?"
+            );
             self.fleet.kill_agent(self.killed)?;
         }
         self.fleet.start_agent(self.killed, &[])?;
@@ -162,7 +171,10 @@ impl<'a> Rounds<'a> {
         for (vip, answers) in witness::answers_now(&self.fleet.lab)? {
             ensure!(answers.len() <= 1, "{answers:?} all answered for {vip}");
             let answers_itself = answers.contains(&own);
-            ensure!(answers_itself == held.contains(&vip), "{vip}: on the uplinks {held:?}, answered by {answers:?}");
+            ensure!(
+                answers_itself == held.contains(&vip),
+                "{vip}: on the uplinks {held:?}, answered by {answers:?}"
+            );
         }
         Ok(())
     }
