@@ -125,8 +125,7 @@ fn programmed(verdict: &Verdict, reports: &Reports) -> Judgement {
     let mut troubles = troubles(verdict, reports);
     if let Some((node, trouble)) = troubles.next() {
         let more = troubles.take_while(|(other, _)| *other == node).map(|(_, more)| more.message.as_str());
-        let all: Vec<&str> =
-            std::iter::once(trouble.message.as_str()).chain(more).take(MOST_TROUBLES).collect();
+        let all: Vec<&str> = std::iter::once(trouble.message.as_str()).chain(more).take(MOST_TROUBLES).collect();
         return Judgement::no(trouble.reason, format!("{node}: {}", all.join("; ")));
     }
     let waiting = verdict.parts.iter().filter(|(_, part)| !part.acknowledged);
