@@ -147,8 +147,8 @@ fn director_move(bench: &mut Bench) -> Result<Value> {
     bench.case("a move resets a connection");
     let mut rounds = Rounds::new(bench, fleet, ONE, &agents)?;
     rounds.run(&MOVE, &MOVE_BACK)?;
-    // Once for the connection, then by the rounds.
-    let mut holders = vec![ONE, TWO];
+    // There and back for the connection, then by the rounds.
+    let mut holders = vec![ONE, TWO, ONE];
     holders.extend(&rounds.holders);
     watch.stop(&holders)?;
     bench.case("never another answer than the present holder's");
