@@ -54,16 +54,21 @@ const CREATE: Turn = Turn {
     make: |fleet| fleet.apply("service.yaml", &whole()),
     settled: |fleet| fleet.ensure_ready("web"),
     held_by: Some(ONE),
-    connects: true,
+    real_servers: &SERVERS,
 };
 const DELETE: Turn = Turn {
     name: "delete",
     make: |fleet| fleet.delete("service.yaml"),
     settled: |fleet| [ONE, "rs-1", "rs-2"].iter().try_for_each(|node| fleet.ensure_clean(node)),
     held_by: None,
-    connects: false,
+    real_servers: &[],
 };
-const EDIT: Turn = Turn { name: "edit", make: |fleet| fleet.apply("service.yaml", &edited()), ..CREATE };
+const EDIT: Turn = Turn {
+    name: "edit",
+    make: |fleet| fleet.apply("service.yaml", &edited()),
+    real_servers: &["rs-1"],
+    ..CREATE
+};
 const EDIT_BACK: Turn = Turn { name: "edit back", ..CREATE };
 const MOVE: Turn = Turn {
     name: "move away",

@@ -27,8 +27,8 @@ pub(super) struct Turn {
     pub(super) settled: fn(&Fleet) -> Result<()>,
     /// Who holds the VIPs after it.
     pub(super) held_by: Option<&'static str>,
-    /// Whether connections succeed after it.
-    pub(super) connects: bool,
+    /// The real servers after it; where there are any, connections succeed.
+    pub(super) real_servers: &'static [&'static str],
 }
 
 /// What the rounds are made with.
@@ -96,9 +96,9 @@ impl<'a> Rounds<'a> {
             sleep(Duration::from_millis(100));
             let settled = (turn.settled)(&self.fleet);
             let stands = self.stands()?;
-            let held = self.ensure_held(turn, &stands);
+            let duties = self.ensure_duties(turn, &stands);
             // Twice the same, when the status says so: the status can still be that of before.
-            if settled.is_ok() && held.is_ok() && last.as_ref() == Some(&stands) {
+            if settled.is_ok() && duties.is_ok() && last.as_ref() == Some(&stands) {
                 if let Some(goal) = self.goals.get(turn.name) {
                     ensure!(*goal == stands, "{} leads to {stands:#?} and before to {goal:#?}", turn.name);
                 }
@@ -108,7 +108,7 @@ impl<'a> Rounds<'a> {
             }
             last = Some(stands);
             if Instant::now() > end {
-                bail!("{} is not done in time: {settled:?} {held:?}", turn.name);
+                bail!("{} is not done in time: {settled:?} {duties:?}", turn.name);
             }
         }
     }
@@ -188,7 +188,7 @@ impl<'a> Rounds<'a> {
             sleep(Duration::from_millis(20));
         }
         self.note(turn);
-        if turn.connects {
+        if !turn.real_servers.is_empty() {
             for vip in VIPS {
                 self.connects(vip.parse()?).with_context(|| format!("after {}", turn.name))?;
             }
@@ -217,10 +217,17 @@ impl<'a> Rounds<'a> {
         self.nodes.iter().map(|node| Stand::of(self.fleet.host(node)?)).collect()
     }
 
-    fn ensure_held(&self, turn: &Turn, stands: &[Stand]) -> Result<()> {
+    /// Fails unless every node has the duties that it is to have after a step, and no other.
+    fn ensure_duties(&self, turn: &Turn, stands: &[Stand]) -> Result<()> {
         for (node, stand) in self.nodes.iter().zip(stands) {
-            let wanted = if turn.held_by == Some(node) { VIPS.len() } else { 0 };
-            ensure!(stand.held()?.len() == wanted, "{node} holds {:?}", stand.held()?);
+            let holds = turn.held_by == Some(node);
+            let accepts = holds || turn.real_servers.contains(&node.as_str());
+            let per_vip = |wanted: bool| if wanted { VIPS.len() } else { 0 };
+            ensure!(stand.held()?.len() == per_vip(holds), "{node} holds {:?}", stand.held()?);
+            ensure!(stand.accepted()?.len() == per_vip(accepts), "{node} accepts {:?}", stand.accepted()?);
+            // A service and its destinations.
+            let entries = per_vip(holds) * (1 + turn.real_servers.len());
+            ensure!(stand.ipvs.len() == entries, "{node} has {:?}", stand.ipvs);
         }
         Ok(())
     }
