@@ -35,9 +35,10 @@ setup: ## install and build what the tests need beside the tree: packages, an AP
 	  wait $$control_plane
 
 .PHONY: build
-build: ## the programs, for development
+build: ## the programs, for development, and the agent that tests kill around every change
 	@e2e/setup/check rust
 	@cargo build --locked --workspace --bins
+	@cargo build --locked --workspace --features lvs-node-agent/crash-points --bin lvs-node-agent-crash-points
 
 .PHONY: lint
 lint: ## format, and clippy without a warning

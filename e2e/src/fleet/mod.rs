@@ -13,7 +13,8 @@ use crate::lab::{Host, HostSpec, Lab, Process, Topology};
 use crate::scenarios::Bench;
 
 /// How long anything that the product does by itself may take in the lab before it counts as not done.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+/// No behaviour: long enough for a machine that has much else to do.
+pub const PATIENCE: Duration = Duration::from_secs(120);
 
 /// The host on which the operator runs. It has no network: a folder is all that it needs.
 pub const OPERATOR: &str = "operator";
@@ -92,8 +93,18 @@ impl Fleet {
 
     /// Starts the agent of a node, with more variables in its environment. Fails where it cannot be started.
     pub fn start_agent(&mut self, node: &str, environment: &[(&str, &str)]) -> Result<()> {
+        self.start_other_agent(&self.agent_program.clone(), node, environment)
+    }
+
+    /// Starts another build of the agent on a node. Fails where it cannot be started.
+    pub fn start_other_agent(
+        &mut self,
+        program: &Path,
+        node: &str,
+        environment: &[(&str, &str)],
+    ) -> Result<()> {
         let folder = self.folder.display().to_string();
-        let program = self.agent_program.display().to_string();
+        let program = program.display().to_string();
         let command = [program.as_str(), "run", "--folder", &folder, "--node", node];
         let agent = self.lab.host(node)?.spawn(command, environment)?;
         self.agents.insert(node.to_owned(), agent);
@@ -151,14 +162,18 @@ impl Fleet {
 
     /// Waits until a service is programmed on every node and ready. Fails, with its conditions, where it is not in time.
     pub fn wait_ready(&self, service: &str) -> Result<()> {
-        let holds = |kind: &str| -> Result<bool> {
+        wait_until(&format!("{service} is programmed and ready"), PATIENCE, || {
+            self.ensure_ready(service).map(|()| true)
+        })
+    }
+
+    /// Fails unless a service's status says that it is programmed on every node and ready.
+    pub fn ensure_ready(&self, service: &str) -> Result<()> {
+        for kind in ["Programmed", "Ready"] {
             let (status, reason, message) = self.condition(service, kind)?;
             ensure!(status == "True", "{kind} is {status}: {reason}: {message}");
-            Ok(true)
-        };
-        wait_until(&format!("{service} is programmed and ready"), PATIENCE, || {
-            Ok(holds("Programmed")? && holds("Ready")?)
-        })
+        }
+        Ok(())
     }
 
     /// Waits until a condition of a service has a reason, and returns its message. Fails where it does not in time.
@@ -178,16 +193,19 @@ impl Fleet {
     /// Fails where that is not so in time.
     pub fn wait_clean(&self, nodes: &[&str]) -> Result<()> {
         for node in nodes {
-            wait_until(&format!("{node} is clean"), PATIENCE, || {
-                let plan = self.documents(&format!("plans/{node}.yaml"))?;
-                let report = self.documents(&format!("reports/{node}.yaml"))?;
-                let slices = plan.iter().filter(|document| document["kind"] == "NodePlanSlice").count();
-                let clean = report.iter().any(|document| document["status"]["clean"] == true);
-                ensure!(slices == 0, "its plan still has {slices} slices");
-                ensure!(clean, "its report does not say clean");
-                Ok(true)
-            })?;
+            wait_until(&format!("{node} is clean"), PATIENCE, || self.ensure_clean(node).map(|()| true))?;
         }
+        Ok(())
+    }
+
+    /// Fails unless no plan asks anything of a node and its agent says that nothing there is ours.
+    pub fn ensure_clean(&self, node: &str) -> Result<()> {
+        let plan = self.documents(&format!("plans/{node}.yaml"))?;
+        let report = self.documents(&format!("reports/{node}.yaml"))?;
+        let slices = plan.iter().filter(|document| document["kind"] == "NodePlanSlice").count();
+        let clean = report.iter().any(|document| document["status"]["clean"] == true);
+        ensure!(slices == 0, "its plan still has {slices} slices");
+        ensure!(clean, "its report does not say clean");
         Ok(())
     }
 }
