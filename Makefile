@@ -24,6 +24,11 @@ test: setup ## every test there is; ends with a table of what was proved (LVS_SE
 	@cargo build --locked --workspace --bins
 	@$(BIN)/lvs-test
 
+.PHONY: e2e-kind
+e2e-kind: ## a release through its whole life on kind (Kubernetes in Docker), for people who have Docker
+	@e2e/setup/check rust
+	@e2e/kind/run
+
 .PHONY: setup
 setup: ## install and build what the tests need beside the tree: packages, an API server, helm
 	@e2e/setup/check rust lab go
