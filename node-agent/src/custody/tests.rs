@@ -13,11 +13,7 @@ fn records() -> Vec<Record> {
         Record::Take(Item::Destination(server, "192.168.10.10:80".parse().unwrap()), Claim::Adopted),
         Record::Take(
             Item::Arp("eth0".parse().unwrap()),
-            Claim::Arp {
-                prior: ArpSettings::default(),
-                ours: ArpSettings { ignore: 1, announce: 2 },
-                earlier: None,
-            },
+            Claim::Arp { prior: ArpSettings::default(), ours: ArpSettings { ignore: 1, announce: 2 } },
         ),
         Record::Take(Item::Address(vip), Claim::Created),
         Record::Release(Item::VirtualServer(server)),
