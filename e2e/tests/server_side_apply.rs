@@ -15,7 +15,8 @@ fn a_plan_whose_last_entries_go_is_written() {
             "apiVersion": "lvs-operator.io/v1alpha1", "kind": kind, "metadata": {"name": name}, "spec": spec,
         });
         let words = ["apply", "--server-side", "--field-manager=lvs-operator", "-o", "json", "-f", "-"];
-        let stored: Value = serde_json::from_str(&plane.kubectl(&words, &object.to_string()).unwrap()).unwrap();
+        let stored: Value =
+            serde_json::from_str(&plane.kubectl(&words, &object.to_string()).unwrap()).unwrap();
         stored["spec"].clone()
     };
     // Field by field the server would make null of a map whose entries were all ours and are all gone.

@@ -78,7 +78,8 @@ fn leader(bench: &Bench, names: [&'static str; 2]) -> &'static str {
             let log = bench.log(name);
             let last = |word: &str| log.rfind(word);
             let started = last("stands for leader");
-            last(" leads transitions").is_some_and(|leads| Some(leads) > started && Some(leads) > last("leads no more"))
+            last(" leads transitions")
+                .is_some_and(|leads| Some(leads) > started && Some(leads) > last("leads no more"))
         })
     })
 }

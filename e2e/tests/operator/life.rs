@@ -11,7 +11,8 @@ use crate::bench::{Bench, NODES, service};
 fn versions(bench: &Bench) -> BTreeMap<String, String> {
     let kinds = "nodeplans,nodeplanslices,virtualservices,directorgroups";
     let list = bench.json(&["get", kinds, "-A"]);
-    let text = |object: &serde_json::Value, field: &str| object["metadata"][field].as_str().unwrap().to_owned();
+    let text =
+        |object: &serde_json::Value, field: &str| object["metadata"][field].as_str().unwrap().to_owned();
     let items = list["items"].as_array().unwrap().iter();
     items
         .map(|item| (format!("{} {}", item["kind"], text(item, "name")), text(item, "resourceVersion")))
@@ -51,20 +52,27 @@ fn a_service_comes_stays_and_goes() {
 
     bench.kubectl(&["delete", "virtualservice", "-n", "shop", "web"]);
     bench.play("the service to have left every plan", |bench| {
-        let left = NODES.iter().all(|(node, _)| bench.plan(node).is_some_and(|plan| plan.services.is_empty()));
+        let left =
+            NODES.iter().all(|(node, _)| bench.plan(node).is_some_and(|plan| plan.services.is_empty()));
         left.then_some(())
     });
     bench.until("the slices to be gone", || {
         bench.kubectl(&["get", "nodeplanslices", "-o", "name"]).is_empty().then_some(())
     });
-    assert_eq!(bench.planned_nodes().len(), NODES.len(), "every node keeps a plan, so that its agent can report");
+    assert_eq!(
+        bench.planned_nodes().len(),
+        NODES.len(),
+        "every node keeps a plan, so that its agent can report"
+    );
 }
 
 #[test]
 fn what_somebody_else_changes_or_deletes_is_put_right() {
     let mut bench = Bench::new();
     bench.start("operator");
-    bench.play("the service to be whole", |bench| bench.holds("web", "Ready").and(bench.holds("web", "Programmed")));
+    bench.play("the service to be whole", |bench| {
+        bench.holds("web", "Ready").and(bench.holds("web", "Programmed"))
+    });
     let before = bench.plan("director-1").unwrap();
     bench.kubectl(&["delete", "nodeplanslice", "director-1.0"]);
     bench.until("the slice to be back", || (bench.plan("director-1")? == before).then_some(()));
@@ -91,7 +99,10 @@ fn missing_definitions_are_named_and_waited_for() {
     bench.until("the sentence that names them", || {
         let log = bench.log("operator");
         let named = |kind: &str| log.contains(&format!("cannot watch {kind}"));
-        ["virtualservices", "directorgroups", "nodeplans", "nodeplanslices"].into_iter().all(named).then_some(())
+        ["virtualservices", "directorgroups", "nodeplans", "nodeplanslices"]
+            .into_iter()
+            .all(named)
+            .then_some(())
     });
     bench.install();
     bench.play("the service to be ready", |bench| bench.holds("web", "Ready"));
@@ -101,7 +112,9 @@ fn missing_definitions_are_named_and_waited_for() {
 fn an_api_server_that_comes_back_finds_the_operator_going_on() {
     let mut bench = Bench::new();
     bench.start("operator");
-    bench.play("the service to be whole", |bench| bench.holds("web", "Ready").and(bench.holds("web", "Programmed")));
+    bench.play("the service to be whole", |bench| {
+        bench.holds("web", "Ready").and(bench.holds("web", "Programmed"))
+    });
     let before = bench.plan("director-1").unwrap();
     bench.plane.kill_api_server();
     bench.plane.start_api_server().unwrap();

@@ -8,7 +8,8 @@ const ACCOUNT: &str = "lvs-operator-withdraw";
 
 /// The verb with the rights of the chart's Job.
 fn withdraw(bench: &Bench, timeout: &str) -> Command {
-    let manifests = bench.kubectl(&["kustomize", &lvs_e2e::cluster::tool::in_tree("deploy/withdraw").display().to_string()]);
+    let manifests = bench
+        .kubectl(&["kustomize", &lvs_e2e::cluster::tool::in_tree("deploy/withdraw").display().to_string()]);
     // Without a kubelet the Job itself would never run; its account and roles are what counts.
     let objects: Vec<serde_json::Value> = serde_saphyr::from_multiple(&manifests).unwrap();
     for object in objects.iter().filter(|object| object["kind"] != "Job") {
@@ -49,7 +50,14 @@ fn everything_leaves_the_nodes_and_the_services_stay() {
     assert!(bench.kubectl(&["get", "virtualservices", "-n", "shop", "-o", "name"]).contains("web"));
 
     // Where the mark goes, everything comes back.
-    bench.kubectl(&["annotate", "deployment", "-n", "lvs-system", "lvs-operator", "lvs-operator.io/withdraw-"]);
+    bench.kubectl(&[
+        "annotate",
+        "deployment",
+        "-n",
+        "lvs-system",
+        "lvs-operator",
+        "lvs-operator.io/withdraw-",
+    ]);
     bench.play("the service to be ready again", |bench| {
         bench.part("director-1", "web")?;
         bench.holds("web", "Ready")
