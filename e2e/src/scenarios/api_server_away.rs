@@ -2,7 +2,6 @@
 //! nothing moves that need not.
 
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
