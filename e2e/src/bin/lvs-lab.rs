@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
+use lvs_e2e::fleet::Site;
 use lvs_e2e::lab::request::{REQUEST_VARIABLE, Request};
-use lvs_e2e::lab::{Launch, guest, own_kernel, traffic};
+use lvs_e2e::lab::{Launch, Report, guest, own_kernel, traffic};
 use lvs_e2e::scenarios;
 
 /// A real IPVS kernel with hosts in it, for tests and for the demo.
@@ -35,7 +36,11 @@ enum Verb {
         timeout: u64,
     },
     /// Show the whole way from two manifests to packets, step by step.
-    Demo,
+    Demo {
+        /// Through a real kube-apiserver, with kubectl.
+        #[arg(long)]
+        cluster: bool,
+    },
     #[command(name = traffic::SERVE, hide = true)]
     Serve { port: u16 },
     #[command(name = own_kernel::ENTER, hide = true)]
@@ -56,6 +61,16 @@ fn main() -> ExitCode {
     })
 }
 
+/// Runs a scenario, with an API server beside it where it needs one.
+fn run(name: &str, launch: Launch<'_>) -> Result<Report> {
+    if scenarios::on_api_server().any(|scenario| scenario.name == name) {
+        eprintln!("lvs-lab: starting an API server beside the lab");
+        Site::start()?.run(launch)
+    } else {
+        launch.run()
+    }
+}
+
 fn on_the_machine(verb: Verb) -> Result<ExitCode> {
     let program = std::env::current_exe().context("find this program")?;
     match verb {
@@ -67,13 +82,14 @@ fn on_the_machine(verb: Verb) -> Result<ExitCode> {
         Verb::Run { scenarios, arguments, timeout } => {
             for name in scenarios {
                 let launch = Launch::new(&program, &name)?.arguments(arguments.clone()).show();
-                let report = launch.timeout(Duration::from_secs(timeout)).run()?;
+                let report = run(&name, launch.timeout(Duration::from_secs(timeout)))?;
                 println!("{name}: {} cases in {:.1} s", report.cases.len(), report.took.as_secs_f64());
                 println!("{}", serde_json::to_string_pretty(&report.value)?);
             }
         }
-        Verb::Demo => {
-            Launch::new(&program, "demo")?.show().run()?;
+        Verb::Demo { cluster } => {
+            let name = if cluster { "demo-cluster" } else { "demo" };
+            run(name, Launch::new(&program, name)?.show())?;
         }
         Verb::Serve { port } => traffic::serve(port)?,
         Verb::EnterNamespaces => {

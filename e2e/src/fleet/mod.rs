@@ -1,22 +1,32 @@
-//! The product in the lab: an operator, and an agent on each node, over a folder that stands in for the API server.
+//! The product in the lab: an operator, and an agent on each node, over a folder that stands in for the API server, or
+//! over a real API server outside the guest ([`Site`]).
+
+mod api;
+mod folder;
+mod site;
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::Value;
 
 use crate::lab::process::wait_until;
 use crate::lab::{Host, HostSpec, Lab, Process, Topology};
 use crate::scenarios::Bench;
 
+pub use api::{Access, Order};
+pub use site::Site;
+
+use api::ApiServer;
+use folder::Folder;
+
 /// How long anything that the product does by itself may take in the lab before it counts as not done.
 /// No behaviour: long enough for a machine that has much else to do.
 pub const PATIENCE: Duration = Duration::from_secs(120);
 
-/// The host on which the operator runs. It has no network: a folder is all that it needs.
+/// The host on which the operator runs. Over a folder it has no network, over an API server the link `mgmt0` alone.
 pub const OPERATOR: &str = "operator";
 
 /// A running deployment.
@@ -24,15 +34,23 @@ pub const OPERATOR: &str = "operator";
 pub struct Fleet {
     /// The hosts.
     pub lab: Lab,
-    folder: PathBuf,
+    place: Place,
     operator_program: PathBuf,
     agent_program: PathBuf,
     operator: Option<Process>,
     agents: BTreeMap<String, Process>,
 }
 
+/// Where manifests, plans and reports are.
+#[derive(Debug)]
+enum Place {
+    Folder(Folder),
+    ApiServer(ApiServer),
+}
+
 impl Fleet {
-    /// Hosts without anything running on them yet. Fails where the lab cannot be made or a program is not built.
+    /// Hosts without anything running on them yet, over a folder, or over the API server of the [`Site`] that runs the
+    /// scenario. Fails where the lab cannot be made or a program is not built.
     pub fn new(bench: &Bench, mut topology: Topology) -> Result<Self> {
         topology.hosts.push(HostSpec {
             name: OPERATOR.to_owned(),
@@ -40,11 +58,25 @@ impl Fleet {
             routes: Vec::new(),
             forwards: false,
         });
+        let access: Option<Access> = match bench.request.arguments.get(api::ARGUMENT) {
+            Some(value) => {
+                Some(serde_json::from_value(value.clone()).context("how to reach the API server")?)
+            }
+            None => None,
+        };
+        if let Some(access) = &access {
+            let names: Vec<&str> = access.agents.keys().map(String::as_str).chain([OPERATOR]).collect();
+            topology = topology.with_management(&names);
+        }
         let lab = Lab::new(&topology)?;
         let folder = lab.shared_folder("cluster")?;
+        let place = match access {
+            Some(access) => Place::ApiServer(ApiServer::new(access, folder)?),
+            None => Place::Folder(Folder(folder)),
+        };
         Ok(Self {
             lab,
-            folder,
+            place,
             operator_program: bench.binary("lvs-operator")?,
             agent_program: bench.binary("lvs-node-agent")?,
             operator: None,
@@ -52,10 +84,13 @@ impl Fleet {
         })
     }
 
-    /// The folder that stands in for the API server.
+    /// The folder that stands in for the API server; over an API server, the one that holds the applied manifests.
     #[must_use]
     pub fn folder(&self) -> &Path {
-        &self.folder
+        match &self.place {
+            Place::Folder(folder) => &folder.0,
+            Place::ApiServer(server) => server.folder(),
+        }
     }
 
     /// A host. Fails where there is none of that name.
@@ -63,27 +98,81 @@ impl Fleet {
         self.lab.host(name)
     }
 
-    /// Writes a manifest file as an editor does, whole: other readers never see half of it.
-    ///
-    /// Fails where it cannot be written.
+    /// Applies a manifest: writes it as an editor does, whole, or has kubectl apply it. Fails where it is refused.
     pub fn apply(&self, file: &str, manifest: &str) -> Result<()> {
-        let draft = self.folder.join(format!(".{file}.draft"));
-        fs::write(&draft, manifest).with_context(|| format!("write {}", draft.display()))?;
-        fs::rename(&draft, self.folder.join(file)).with_context(|| format!("rename to {file}"))
+        self.apply_aloud(file, manifest).map(drop)
     }
 
-    /// Removes a manifest file. Fails where there is none.
+    /// The same, with what kubectl said; over a folder nobody says anything.
+    pub fn apply_aloud(&self, file: &str, manifest: &str) -> Result<String> {
+        match &self.place {
+            Place::Folder(folder) => folder.apply(file, manifest).map(|()| String::new()),
+            Place::ApiServer(server) => server.apply(&self.lab, file, manifest),
+        }
+    }
+
+    /// Deletes what a manifest file that was applied names. Fails where there is none.
     pub fn delete(&self, file: &str) -> Result<()> {
-        fs::remove_file(self.folder.join(file)).with_context(|| format!("remove {file}"))
+        match &self.place {
+            Place::Folder(folder) => folder.delete(file),
+            Place::ApiServer(server) => server.delete(&self.lab, file).map(drop),
+        }
+    }
+
+    /// Whether there is an API server.
+    #[must_use]
+    pub fn has_api_server(&self) -> bool {
+        matches!(self.place, Place::ApiServer(_))
+    }
+
+    /// Runs kubectl as the user and returns what it printed. Fails where it fails, and over a folder.
+    pub fn kubectl(&self, words: &[&str]) -> Result<String> {
+        self.api_server()?.kubectl(&self.lab, words)
+    }
+
+    /// Stops or starts the API server, and returns when that is done. Fails where it is not, and over a folder.
+    pub fn order(&self, order: Order) -> Result<()> {
+        self.api_server()?.order(&self.lab, order)
+    }
+
+    fn api_server(&self) -> Result<&ApiServer> {
+        match &self.place {
+            Place::ApiServer(server) => Ok(server),
+            Place::Folder(_) => bail!("this scenario needs an API server"),
+        }
     }
 
     /// Starts the operator. Fails where it cannot be started.
     pub fn start_operator(&mut self) -> Result<()> {
-        let folder = self.folder.display().to_string();
-        let program = self.operator_program.display().to_string();
-        let command = [program.as_str(), "run", "--folder", &folder];
-        self.operator = Some(self.lab.host(OPERATOR)?.spawn(command, &[])?);
+        self.operator = Some(self.spawn(OPERATOR, OPERATOR, &self.operator_program, &[])?);
         Ok(())
+    }
+
+    /// Starts a program's verb `run` on a host, with the rights that `identity` has.
+    fn spawn(
+        &self,
+        host: &str,
+        identity: &str,
+        program: &Path,
+        environment: &[(&str, &str)],
+    ) -> Result<Process> {
+        let mut command = vec![folder::path(program), "run".to_owned()];
+        let mut environment = environment.to_vec();
+        let kubeconfig;
+        match &self.place {
+            Place::Folder(folder) => command.extend(folder.options()),
+            Place::ApiServer(server) => {
+                kubeconfig = server.kubeconfig(identity);
+                environment.push(("KUBECONFIG", &kubeconfig));
+            }
+        }
+        // As the DaemonSet and the Deployment say it.
+        environment.push(if identity == OPERATOR {
+            ("POD_NAMESPACE", api::NAMESPACE)
+        } else {
+            ("NODE_NAME", identity)
+        });
+        self.lab.host(host)?.spawn(command, &environment)
     }
 
     /// Kills the operator with SIGKILL. Fails where it does not run.
@@ -103,10 +192,7 @@ impl Fleet {
         node: &str,
         environment: &[(&str, &str)],
     ) -> Result<()> {
-        let folder = self.folder.display().to_string();
-        let program = program.display().to_string();
-        let command = [program.as_str(), "run", "--folder", &folder, "--node", node];
-        let agent = self.lab.host(node)?.spawn(command, environment)?;
+        let agent = self.spawn(node, node, program, environment)?;
         self.agents.insert(node.to_owned(), agent);
         Ok(())
     }
@@ -138,20 +224,48 @@ impl Fleet {
             .with_context(|| format!("lvs-node-agent {}", words.join(" ")))
     }
 
-    /// A document that the product has written, below the folder. Fails where it is not there or cannot be read.
+    /// A document that the product has written, below the folder. Fails where it is not there or cannot be read, and
+    /// over an API server.
     pub fn documents(&self, path: &str) -> Result<Vec<Value>> {
-        let path = self.folder.join(path);
-        let text = fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
-        let documents =
-            serde_saphyr::from_multiple(&text).with_context(|| format!("parse {}", path.display()))?;
-        Ok(documents)
+        match &self.place {
+            Place::Folder(folder) => folder.documents(path),
+            Place::ApiServer(_) => bail!("with an API server there is no {path}"),
+        }
+    }
+
+    /// The NodePlan of a node and its slices. Fails where there is none.
+    pub fn plan(&self, node: &str) -> Result<Vec<Value>> {
+        match &self.place {
+            Place::Folder(folder) => folder.documents(&format!("plans/{node}.yaml")),
+            Place::ApiServer(server) => server.plan(&self.lab, node),
+        }
+    }
+
+    /// The same objects with what the node's agent reports. Fails where there is none.
+    pub fn report(&self, node: &str) -> Result<Vec<Value>> {
+        match &self.place {
+            Place::Folder(folder) => folder.documents(&format!("reports/{node}.yaml")),
+            Place::ApiServer(server) => server.plan(&self.lab, node),
+        }
+    }
+
+    /// A VirtualService of namespace `default` with its status. Fails where there is none.
+    pub fn service(&self, name: &str) -> Result<Vec<Value>> {
+        match &self.place {
+            Place::Folder(folder) => folder.documents(&format!("status/default.{name}.yaml")),
+            Place::ApiServer(server) => {
+                let object =
+                    server.object(&self.lab, &format!("namespaces/default/virtualservices/{name}"))?;
+                Ok(vec![object])
+            }
+        }
     }
 
     /// A condition of a service in namespace `default`: its status, reason and message.
     ///
     /// Fails where there is no status yet.
     pub fn condition(&self, service: &str, kind: &str) -> Result<(String, String, String)> {
-        let documents = self.documents(&format!("status/default.{service}.yaml"))?;
+        let documents = self.service(service)?;
         let mut conditions =
             documents.iter().filter_map(|document| document["status"]["conditions"].as_array()).flatten();
         let found = conditions.find(|condition| condition["type"] == kind);
@@ -200,8 +314,8 @@ impl Fleet {
 
     /// Fails unless no plan asks anything of a node and its agent says that nothing there is ours.
     pub fn ensure_clean(&self, node: &str) -> Result<()> {
-        let plan = self.documents(&format!("plans/{node}.yaml"))?;
-        let report = self.documents(&format!("reports/{node}.yaml"))?;
+        let plan = self.plan(node)?;
+        let report = self.report(node)?;
         let slices = plan.iter().filter(|document| document["kind"] == "NodePlanSlice").count();
         let clean = report.iter().any(|document| document["status"]["clean"] == true);
         ensure!(slices == 0, "its plan still has {slices} slices");
@@ -213,5 +327,5 @@ impl Fleet {
 /// The text of a file of `deploy/examples/lvs-notes`. Fails where it cannot be read.
 pub fn example(file: &str) -> Result<String> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/examples/lvs-notes").join(file);
-    fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))
+    std::fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))
 }

@@ -147,8 +147,10 @@ fn furnish(name: &str, folder: &Path, boot: u32) -> Result<()> {
     bind(&id, Path::new("/proc/sys/kernel/random/boot_id"))
 }
 
-/// A boot id that names host and boot, so that a log reads by itself. It has the form of a version 8 UUID (RFC 9562).
-fn boot_id(name: &str, boot: u32) -> String {
+/// The boot id of a host that has booted for the `boot`-th time, with a line's end: it names both, so that a log reads by
+/// itself. It has the form of a version 8 UUID (RFC 9562).
+#[must_use]
+pub fn boot_id(name: &str, boot: u32) -> String {
     // FNV-1a: it only has to differ between the hosts of a lab.
     let hash = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)

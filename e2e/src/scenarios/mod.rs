@@ -1,5 +1,6 @@
 //! What is tried in the lab: plain functions by name.
 
+pub mod api_server_away;
 pub mod both_families;
 pub mod demo;
 pub mod edge;
@@ -48,6 +49,12 @@ pub fn all() -> impl Iterator<Item = &'static Scenario> {
     ]
     .into_iter()
     .flatten()
+    .chain(on_api_server())
+}
+
+/// Those whose hosts reach an API server outside the guest: [`crate::fleet::Site`] runs them.
+pub fn on_api_server() -> impl Iterator<Item = &'static Scenario> {
+    [demo::ON_API_SERVER, api_server_away::ON_API_SERVER].into_iter().flatten()
 }
 
 /// The scenario of that name. Fails where there is none, naming those there are.

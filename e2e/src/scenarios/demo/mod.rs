@@ -18,6 +18,10 @@ use shown::{heading, indented};
 pub const SCENARIOS: &[Scenario] =
     &[Scenario { name: "demo", rows: &["part 5", "part 4"], needs_ipvs: true, run: demo }];
 
+/// Those that run beside an API server ([`crate::fleet::Site`]).
+pub const ON_API_SERVER: &[Scenario] =
+    &[Scenario { name: "demo-cluster", rows: &["part 6"], needs_ipvs: true, run: demo }];
+
 const NODES: [&str; 3] = ["director-1", "rs-1", "rs-2"];
 const VIP: &str = "192.168.10.40";
 /// The director's hardware address in the lab: 02:00 and its address.
@@ -38,17 +42,23 @@ fn demo(bench: &mut Bench) -> Result<Value> {
     let before = snapshots(&fleet)?;
 
     heading(bench, "Two manifests, and the nodes", "deploy/examples/lvs-notes/")?;
-    for file in ["directorgroup.yaml", "virtualservice.yaml", "nodes.yaml"] {
-        fleet.apply(file, &example(file)?)?;
-    }
     for file in ["directorgroup.yaml", "virtualservice.yaml"] {
         let text = example(file)?;
         let spec: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
         indented(bench, &spec.join("\n"))?;
+        let said = fleet.apply_aloud(file, &text)?;
+        indented(bench, &said)?;
+    }
+    if !fleet.has_api_server() {
+        // A folder has nobody else to name them.
+        fleet.apply("nodes.yaml", &example("nodes.yaml")?)?;
     }
     fleet.start_operator()?;
     fleet.start_agents(&NODES)?;
     fleet.wait_ready("web")?;
+    if fleet.has_api_server() {
+        columns(bench, &fleet)?;
+    }
 
     plans(bench, &fleet)?;
     director(bench, &fleet)?;
@@ -64,10 +74,27 @@ fn snapshots(fleet: &Fleet) -> Result<Vec<(&'static str, Snapshot)>> {
     NODES.iter().map(|node| Ok((*node, Snapshot::of(fleet.host(node)?)?))).collect()
 }
 
+/// What the API server shows of the service: the print columns are the operator's words.
+fn columns(bench: &mut Bench, fleet: &Fleet) -> Result<()> {
+    heading(bench, "The service as a user sees it", "kubectl get lvs; kubectl get nodeplans")?;
+    let shown = fleet.kubectl(&["get", "lvs"])?;
+    indented(bench, &shown)?;
+    let words: Vec<&str> = shown.lines().nth(1).unwrap_or_default().split_whitespace().collect();
+    let wanted = ["web", VIP, "80/TCP", "director-1", "2/2", "True"];
+    ensure!(words.starts_with(&wanted), "the columns are not {wanted:?}: {words:?}");
+    bench.case("kubectl get lvs says holder, real servers and readiness");
+    let shown = fleet.kubectl(&["get", "nodeplans"])?;
+    indented(bench, &shown)?;
+    ensure!(NODES.iter().all(|node| shown.contains(node)), "a node has no plan");
+    Ok(())
+}
+
 fn plans(bench: &mut Bench, fleet: &Fleet) -> Result<()> {
-    heading(bench, "The operator has written a NodePlan for each node", "plans/*.yaml")?;
+    let source =
+        if fleet.has_api_server() { "kubectl get nodeplans,nodeplanslices -o yaml" } else { "plans/*.yaml" };
+    heading(bench, "The operator has written a NodePlan for each node", source)?;
     for node in NODES {
-        let documents = fleet.documents(&format!("plans/{node}.yaml"))?;
+        let documents = fleet.plan(node)?;
         let slices = documents.iter().filter(|document| document["kind"] == "NodePlanSlice");
         let part =
             slices.map(|slice| &slice["spec"]["services"]["default/web"]).find(|part| part.is_object());
@@ -194,7 +221,9 @@ fn counted(host: &Host, connections: u64) -> Result<String> {
 }
 
 fn quiesce(bench: &mut Bench, fleet: &Fleet) -> Result<()> {
-    heading(bench, "rs-1 gets weight 0: fresh clients go to rs-2", "virtualservice.yaml: weight: 0")?;
+    let edit =
+        if fleet.has_api_server() { "kubectl apply -f virtualservice.yaml" } else { "virtualservice.yaml" };
+    heading(bench, "rs-1 gets weight 0: fresh clients go to rs-2", &format!("{edit}, with weight: 0"))?;
     let manifest = example("virtualservice.yaml")?;
     let quiesced = manifest.replacen("weight: 1", "weight: 0", 1);
     ensure!(quiesced != manifest, "the example names no weight 1");
@@ -217,7 +246,12 @@ fn quiesce(bench: &mut Bench, fleet: &Fleet) -> Result<()> {
 }
 
 fn deletion(bench: &mut Bench, fleet: &Fleet, before: &[(&str, Snapshot)]) -> Result<()> {
-    heading(bench, "The service is deleted: nothing is left on any node", "rm virtualservice.yaml")?;
+    let command = if fleet.has_api_server() {
+        "kubectl delete -f virtualservice.yaml"
+    } else {
+        "rm virtualservice.yaml"
+    };
+    heading(bench, "The service is deleted: nothing is left on any node", command)?;
     fleet.delete("virtualservice.yaml")?;
     fleet.wait_clean(&NODES)?;
     for (node, before) in before {

@@ -12,5 +12,5 @@ pub(super) fn heading(bench: &mut Bench, title: &str, source: &str) -> Result<()
 /// Text as it came, set off from the titles.
 pub(super) fn indented(bench: &mut Bench, text: &str) -> Result<()> {
     let lines: Vec<String> = text.trim_end().lines().map(|line| format!("    {}", line.trim_end())).collect();
-    bench.show(lines.join("\n"))
+    if lines.is_empty() { Ok(()) } else { bench.show(lines.join("\n")) }
 }
