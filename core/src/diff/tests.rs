@@ -432,8 +432,9 @@ fn removing_what_is_gone_counts_as_done() {
 fn a_vip_that_cannot_leave_keeps_its_virtual_servers_and_its_silence() {
     let mut node = settled();
     node.wanted = Wanted { loopback: Some(link("lo")), ..Wanted::default() };
-    let refuse = |op: &Op| matches!(op, Op::RemoveAddress(_)).then_some(Refusal::NotPermitted);
-    let (done, owned) = run(&node, refuse);
+    let on_uplink = "eth0 192.168.10.40/32".parse().unwrap();
+    let (done, owned) =
+        run(&node, |op| (*op == Op::RemoveAddress(on_uplink)).then_some(Refusal::NotPermitted));
     assert_eq!((done, &owned), (Vec::new(), &node.owned));
     // The same where it has left the uplink and stays on `lo`.
     let on_lo = "lo 192.168.10.40/32".parse().unwrap();
