@@ -15,14 +15,19 @@ demo: ## the whole way from two manifests to packets on a real IPVS kernel, step
 	@e2e/setup/check rust lab $(if $(CLUSTER),go)
 	@e2e/setup/packages lab
 	@echo "== building the programs (the first time this takes some minutes)"
-	@cargo build --locked -p lvs-operator -p lvs-node-agent -p lvs-e2e --bins
+	@cargo build --locked --workspace --bins
 	@$(if $(CLUSTER),e2e/control-plane/build kube-apiserver etcd kubectl)
 	@$(BIN)/lvs-lab demo $(if $(CLUSTER),--cluster)
 
 .PHONY: test
 test: setup ## every test there is; ends with a table of what was proved (LVS_SEED=N repeats a run)
-	@cargo build --locked -p lvs-e2e --bin lvs-test
+	@cargo build --locked --workspace --bins
 	@$(BIN)/lvs-test
+
+.PHONY: e2e-kind
+e2e-kind: ## a release through its whole life on kind (Kubernetes in Docker), for people who have Docker
+	@e2e/setup/check rust
+	@e2e/kind/run
 
 .PHONY: setup
 setup: ## install and build what the tests need beside the tree: packages, an API server, helm
@@ -35,9 +40,10 @@ setup: ## install and build what the tests need beside the tree: packages, an AP
 	  wait $$control_plane
 
 .PHONY: build
-build: ## the programs, for development
+build: ## the programs, for development, and the agent that tests kill around every change
 	@e2e/setup/check rust
 	@cargo build --locked --workspace --bins
+	@cargo build --locked --workspace --features lvs-node-agent/crash-points --bin lvs-node-agent-crash-points
 
 .PHONY: lint
 lint: ## format, and clippy without a warning
@@ -56,5 +62,6 @@ check-generated: ## committed files that are generated are what would be generat
 
 .PHONY: generate
 generate: ## write the generated files: custom resource definitions, chart copies, deploy/
-	@cargo run --quiet --locked -p lvs-crds --bin crdgen -- crds
+	@cargo build --locked --workspace --bins
+	@$(BIN)/crdgen crds
 	@deploy/render

@@ -62,9 +62,6 @@ pub enum Claim {
         prior: ArpSettings,
         /// What we set.
         ours: ArpSettings,
-        /// What we had set before that. It counts as ours too, because the change may never have been made.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        earlier: Option<ArpSettings>,
     },
     /// Timeouts; at the end `prior` comes back where `ours` is still in place.
     Timeouts {
@@ -72,7 +69,7 @@ pub enum Claim {
         prior: Timeouts,
         /// What we set.
         ours: Timeouts,
-        /// What we had set before that; see [`Claim::Arp`].
+        /// What we had set before that. It counts as ours too, because the change may never have been made.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         earlier: Option<Timeouts>,
     },

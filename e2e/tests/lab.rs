@@ -1,5 +1,7 @@
 //! The lab tries itself, from the side of the machine that tests.
 
+#![expect(clippy::unwrap_used, reason = "what helps a test fails it")]
+
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};

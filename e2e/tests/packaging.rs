@@ -1,5 +1,7 @@
 //! The chart, the manifests made of it, and what the API server lets the programs do by them.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "what helps a test fails it")]
+
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -73,9 +75,10 @@ fn pods_have_the_least_privilege() {
         let pod = &find(&objects, kind, name)["spec"]["template"]["spec"];
         let container = &pod["containers"][0]["securityContext"];
         let agent = name == "lvs-node-agent";
-        let capabilities = match agent {
-            true => json!({"drop": ["ALL"], "add": ["NET_ADMIN", "NET_RAW"]}),
-            false => json!({"drop": ["ALL"]}),
+        let capabilities = if agent {
+            json!({"drop": ["ALL"], "add": ["NET_ADMIN", "NET_RAW"]})
+        } else {
+            json!({"drop": ["ALL"]})
         };
         assert_eq!(container["capabilities"], capabilities, "{name}");
         assert_eq!(container["readOnlyRootFilesystem"], true, "{name}");

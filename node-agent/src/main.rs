@@ -15,7 +15,7 @@ const FAILED: u8 = 2;
 /// Another agent runs in this network namespace.
 const SECOND_AGENT: u8 = 3;
 
-fn main() -> ExitCode {
+pub(crate) fn main() -> ExitCode {
     let arguments = Arguments::parse();
     log();
     let done = match &arguments.verb {

@@ -20,6 +20,7 @@ mod health;
 mod lease;
 mod log;
 mod manifest;
+mod memory;
 mod observe;
 mod offline;
 mod pace;

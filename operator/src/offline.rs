@@ -17,6 +17,7 @@ use crate::clock;
 use crate::decide::unsafe_to_decide;
 use crate::folder::{PLANS, REPORTS, scan};
 use crate::manifest::{self, Objects, Problem, print};
+use crate::memory::Memory;
 use crate::observe::folder::{add_manifests, add_report};
 use crate::snapshot::Snapshot;
 
@@ -70,7 +71,7 @@ fn read(files: &[PathBuf]) -> anyhow::Result<(Snapshot, BTreeSet<String>)> {
             add(&mut snapshot, &manifest::read(file, &text), &mut complaints);
         }
     }
-    snapshot.assemble();
+    snapshot.assemble(&Memory::default());
     Ok((snapshot, complaints))
 }
 

@@ -12,6 +12,7 @@ use crate::change::{Change, changes};
 use crate::clock;
 use crate::decide::{Decision, decide, unsafe_to_decide};
 use crate::health::Health;
+use crate::memory::Memory;
 use crate::observe::Observe;
 use crate::shutdown::Shutdown;
 use crate::snapshot::Snapshot;
@@ -39,6 +40,8 @@ pub(crate) struct Loop {
     pub(crate) authority: Authority,
     /// What is told of it.
     pub(crate) health: Arc<Health>,
+    /// What this leader wrote.
+    pub(crate) memory: Memory,
     /// Why nothing was decided the last time, so that it is said once.
     pub(crate) held: Option<String>,
 }
@@ -81,19 +84,25 @@ impl Loop {
     /// Observes, decides and writes once. Returns for how long it may be quiet.
     async fn round(&mut self) -> Duration {
         self.health.beat.store(clock::now().0 / 1000, Ordering::Relaxed);
-        let Some(mut snapshot) = self.observe.snapshot() else { return RESYNC };
+        let Some(mut snapshot) = self.observe.snapshot(&self.memory) else { return RESYNC };
         if self.authority.is_new() {
             if let Err(error) = self.observe.refresh().await {
                 tracing::warn!("cannot read the plans of the leader before: {error:#}");
                 return RETRY;
             }
-            let Some(fresh) = self.observe.snapshot() else { return RESYNC };
+            self.memory.clear();
+            let Some(fresh) = self.observe.snapshot(&self.memory) else { return RESYNC };
             snapshot = fresh;
         }
         self.health.ready.store(true, Ordering::Relaxed);
         let epoch = self.authority.epoch(snapshot.highest_epoch());
         self.health.leads.store(epoch.is_some(), Ordering::Relaxed);
         snapshot.cluster.epoch = epoch.unwrap_or_else(|| snapshot.highest_epoch());
+        if epoch.is_some() {
+            self.memory.learn(&snapshot);
+        } else {
+            self.memory.clear();
+        }
         if self.is_held(&snapshot) {
             return RESYNC;
         }
@@ -114,6 +123,10 @@ impl Loop {
         self.health.writes.fetch_add(outcome.written, Ordering::Relaxed);
         self.health.failures.fetch_add(u64::try_from(outcome.failed.len()).unwrap_or(0), Ordering::Relaxed);
         self.observe.written(outcome.objects);
+        changes
+            .iter()
+            .filter(|change| outcome.done.contains(&change.to_string()))
+            .for_each(|change| self.memory.wrote(change));
         let wait = |at: Monotonic| Duration::from_millis(at - clock::monotonic());
         let again = outcome.again.map_or(RESYNC, wait);
         if outcome.written > 0 { again.min(AFTER_WRITES) } else { again }

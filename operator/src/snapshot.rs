@@ -15,6 +15,8 @@ use lvs_crds::{
     VirtualServiceSpec, VirtualServiceStatus, director_group, node, plan, report, virtual_service,
 };
 
+use crate::memory::Memory;
+
 /// What was read.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Snapshot {
@@ -120,8 +122,14 @@ impl Snapshot {
     }
 
     /// Makes the previous plans and the reports of what was stored, once everything was added.
-    pub(crate) fn assemble(&mut self) {
-        for (node, stored) in &self.stored {
+    pub(crate) fn assemble(&mut self, memory: &Memory) {
+        let corrected = memory.correct(&self.stored);
+        for node in corrected.keys() {
+            self.remarks
+                .push(format!("the stored plan of {node} is not what was written: it is written anew"));
+        }
+        let untouched = self.stored.iter().filter(|(node, _)| !corrected.contains_key(*node));
+        for (node, stored) in untouched.chain(&corrected) {
             if let Some((previous, faults)) = stored.previous() {
                 let why: Vec<String> = faults.iter().map(Fault::to_string).collect();
                 if !why.is_empty() {

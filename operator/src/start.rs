@@ -15,6 +15,7 @@ use crate::connect::connect;
 use crate::folder::Folder;
 use crate::health::{Health, serve};
 use crate::lease::{campaign, random};
+use crate::memory::Memory;
 use crate::observe::Observe;
 use crate::observe::api::ApiObserver;
 use crate::observe::folder::FolderObserver;
@@ -50,6 +51,7 @@ async fn over_folder(path: &Path, health: Arc<Health>, stop: Shutdown) -> anyhow
         write: Write::new(Place::Folder(FolderWriter::new(folder))),
         authority: Authority::lock(),
         health,
+        memory: Memory::default(),
         held: None,
     };
     round.run(stop).await;
@@ -71,6 +73,7 @@ async fn over_api(arguments: &Run, health: Arc<Health>, stop: Shutdown) -> anyho
         write: Write::new(Place::Api(Box::new(ApiWriter::new(clients.calls)))),
         authority: Authority::lease(term),
         health,
+        memory: Memory::default(),
         held: None,
     };
     round.run(stop).await;

@@ -34,21 +34,18 @@ impl Draft<'_> {
     fn claim_arp(&mut self, link: LinkName, present: ArpSettings, new: ArpSettings) {
         let item = Item::Arp(link);
         let claim = match self.owned.claims.get(&item) {
-            Some(Claim::Arp { ours, .. }) if *ours == new => return,
-            Some(Claim::Arp { prior, ours, earlier }) => {
-                // A change that was written down may never have been made: what is there of ours is what counts.
-                let place = |present: u32, ours: u32, earlier: Option<u32>| {
-                    if earlier == Some(present) { present } else { ours }
-                };
-                let standing = ArpSettings {
-                    ignore: place(present.ignore, ours.ignore, earlier.map(|earlier| earlier.ignore)),
-                    announce: place(present.announce, ours.announce, earlier.map(|earlier| earlier.announce)),
-                };
-                Claim::Arp { prior: *prior, ours: new, earlier: Some(standing) }
+            Some(Claim::Arp { prior, ours }) => {
+                // A value that is left as it is now is somebody else's, unless it was ours before.
+                let set = |new: u32, present: u32, ours: u32| if new == present { ours } else { new };
+                let ignore = set(new.ignore, present.ignore, ours.ignore);
+                let announce = set(new.announce, present.announce, ours.announce);
+                Claim::Arp { prior: *prior, ours: ArpSettings { ignore, announce } }
             }
-            _ => Claim::Arp { prior: present, ours: new, earlier: None },
+            _ => Claim::Arp { prior: present, ours: new },
         };
-        self.retake(PhaseName::Hide, item, claim);
+        if self.owned.claims.get(&item) != Some(&claim) {
+            self.retake(PhaseName::Hide, item, claim);
+        }
     }
 
     /// Gives back the settings of links once no IPv4 VIP of ours is on `lo` any more. Until then a link that needs no
@@ -56,7 +53,7 @@ impl Draft<'_> {
     pub(super) fn show(&mut self) {
         let owned = self.owned;
         for (item, claim) in &owned.claims {
-            let (Item::Arp(link), Claim::Arp { prior, ours, earlier }) = (item, claim) else { continue };
+            let (Item::Arp(link), Claim::Arp { prior, ours }) = (item, claim) else { continue };
             let Some(present) = self.have.arp.get(link).copied() else {
                 // The link is gone, and its settings with it; another of its name has settings of its own.
                 self.release(PhaseName::Show, *item);
@@ -65,10 +62,9 @@ impl Draft<'_> {
             if self.bound || self.wanted.keep_everything || self.wanted.hide.contains(link) {
                 continue;
             }
-            let earlier = earlier.unwrap_or(*ours);
             let back = ArpSettings {
-                ignore: given_back(present.ignore, prior.ignore, [ours.ignore, earlier.ignore]),
-                announce: given_back(present.announce, prior.announce, [ours.announce, earlier.announce]),
+                ignore: given_back(present.ignore, prior.ignore, &[ours.ignore]),
+                announce: given_back(present.announce, prior.announce, &[ours.announce]),
             };
             if back != present {
                 self.op(PhaseName::Show, Op::SetArp(*link, back));
@@ -79,6 +75,6 @@ impl Draft<'_> {
 }
 
 /// The prior value where the present one is ours, else the present one: somebody else has set it since.
-pub(super) fn given_back(present: u32, prior: u32, ours: [u32; 2]) -> u32 {
+pub(super) fn given_back(present: u32, prior: u32, ours: &[u32]) -> u32 {
     if ours.contains(&present) { prior } else { present }
 }

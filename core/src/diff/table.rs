@@ -237,5 +237,7 @@ fn described(settings: VirtualServerSettings) -> String {
         format!(" persistent {} s /{}", persistence.timeout_seconds, persistence.prefix_length)
     });
     let flags = (settings.flags != 0).then(|| format!(" flags {:#x}", settings.flags));
-    format!("{}{}{}", settings.scheduler, persistence.unwrap_or_default(), flags.unwrap_or_default())
+    let engine = settings.persistence_engine.map(|engine| format!(" engine {engine}"));
+    let more: String = [persistence, engine, flags].into_iter().flatten().collect();
+    format!("{}{more}", settings.scheduler)
 }

@@ -281,6 +281,19 @@ fn arp_settings_come_back_value_by_value_where_they_are_still_ours() {
 }
 
 #[test]
+fn what_somebody_else_made_of_arp_settings_of_ours_stays_his() {
+    let mut node = settled();
+    node.wanted.answer.clear();
+    // He hides in his own way, and undoes our announcing, which we do again.
+    node.kernel.arp.insert(link("eth1"), ArpSettings { ignore: 2, announce: 0 });
+    assert_eq!(node.left(), ["set ARP of eth1 to arp_ignore 2 arp_announce 2"]);
+    node.work();
+    node.wanted = Wanted { loopback: Some(link("lo")), ..Wanted::default() };
+    node.work();
+    assert_eq!(node.kernel.arp[&link("eth1")], ArpSettings { ignore: 2, announce: 0 });
+}
+
+#[test]
 fn arp_settings_that_hide_already_are_used_as_they_are() {
     for (present, all, op) in [
         ((1, 2), (0, 0), None),
@@ -421,7 +434,11 @@ fn a_vip_that_cannot_leave_keeps_its_virtual_servers_and_its_silence() {
     node.wanted = Wanted { loopback: Some(link("lo")), ..Wanted::default() };
     let refuse = |op: &Op| matches!(op, Op::RemoveAddress(_)).then_some(Refusal::NotPermitted);
     let (done, owned) = run(&node, refuse);
-    assert_eq!((done, owned), (Vec::new(), node.owned));
+    assert_eq!((done, &owned), (Vec::new(), &node.owned));
+    // The same where it has left the uplink and stays on `lo`.
+    let on_lo = "lo 192.168.10.40/32".parse().unwrap();
+    let (done, _) = run(&node, |op| (*op == Op::RemoveAddress(on_lo)).then_some(Refusal::NotPermitted));
+    assert_eq!(done, ["remove address eth0 192.168.10.40/32"]);
 }
 
 #[test]

@@ -65,17 +65,17 @@ impl Draft<'_> {
                 tcp_seconds: given_back(
                     present.tcp_seconds,
                     prior.tcp_seconds,
-                    [ours.tcp_seconds, earlier.tcp_seconds],
+                    &[ours.tcp_seconds, earlier.tcp_seconds],
                 ),
                 tcp_fin_seconds: given_back(
                     present.tcp_fin_seconds,
                     prior.tcp_fin_seconds,
-                    [ours.tcp_fin_seconds, earlier.tcp_fin_seconds],
+                    &[ours.tcp_fin_seconds, earlier.tcp_fin_seconds],
                 ),
                 udp_seconds: given_back(
                     present.udp_seconds,
                     prior.udp_seconds,
-                    [ours.udp_seconds, earlier.udp_seconds],
+                    &[ours.udp_seconds, earlier.udp_seconds],
                 ),
             };
             if back != present {

@@ -116,9 +116,10 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// Where an IPv4 VIP is bound, every link that speaks ARP hides it.
+    /// Where an IPv4 VIP is bound, every link that speaks ARP hides it; also one of a part that is missing.
     pub(super) fn hide(&mut self) {
-        if self.bound {
+        let mut ours = self.local.ours.iter().map(|key| key.address);
+        if self.bound || (self.wanted.keep_everything && ours.any(|vip| self.is_bound(vip))) {
             let speaks = self.local.links.iter().filter(|(_, link)| link.arp && !link.loopback);
             self.wanted.hide = speaks.map(|(name, _)| *name).collect();
         }

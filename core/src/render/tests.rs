@@ -390,6 +390,15 @@ fn an_incomplete_plan_keeps_everything_and_says_so() {
 }
 
 #[test]
+fn a_vip_of_a_missing_part_stays_hidden_on_every_link() {
+    let mut local = local();
+    add(&mut local, "lo", "192.168.10.40/32");
+    local.ours.insert(ON_LO.parse().unwrap());
+    let missing = NodePlan { complete: false, services: BTreeMap::new(), ..plan() };
+    assert_eq!(wanted(&missing, &local).hide.len(), 2);
+}
+
+#[test]
 fn of_two_services_with_one_port_the_first_has_it() {
     let mut plan = plan();
     let mut second = part();

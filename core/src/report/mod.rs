@@ -123,13 +123,14 @@ impl<'a> Subject<'a> {
         let on = |binds: bool| {
             hosts().any(|key| self.wanted.binds(&key) == binds && self.have.addresses.contains_key(&key))
         };
-        let mut servers = VirtualServerKey::of_vip(vip).into_iter().flat_map(|range| {
-            self.have.virtual_servers.range(range).filter(|(key, _)| {
-                let ours = self.owned.holds(&Item::VirtualServer(**key))
-                    || self.wanted.virtual_servers.contains_key(key);
-                ours && self.wanted.owners.get(key).is_none_or(|owner| owner == service)
-            })
-        });
+        let servers = VirtualServerKey::of_vip(vip).into_iter();
+        let mut servers =
+            servers.flat_map(|range| self.have.virtual_servers.range(range)).filter(|(key, there)| {
+                let wanted = self.wanted.virtual_servers.get(key);
+                let same = wanted.is_some_and(|wanted| wanted.settings == there.settings);
+                let counts = same || self.owned.holds(&Item::VirtualServer(**key));
+                counts && self.wanted.owners.get(key).is_none_or(|owner| owner == service)
+            });
         VipReport {
             bound: on(true),
             hidden: Family::of(vip) == Family::IPv6 || self.hidden,

@@ -1,5 +1,6 @@
 //! What is left to do, by whom it concerns.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
@@ -21,7 +22,10 @@ pub(super) struct Pending {
 impl Pending {
     /// All that is left, also what waits for the plan to be whole or for a first probe.
     pub(super) fn new(local: &Local, wanted: &Wanted, have: &Kernel, owned: &Custody) -> Self {
-        let whole = Wanted { keep_everything: false, ..wanted.clone() };
+        let mut whole = Cow::Borrowed(wanted);
+        if wanted.keep_everything {
+            whole.to_mut().keep_everything = false;
+        }
         let (phases, _) = diff(&whole, have, owned, &Scope::Everything);
         let mut pending = Self { services: BTreeSet::new(), vips: BTreeSet::new() };
         for op in phases.iter().flat_map(|phase| &phase.ops) {

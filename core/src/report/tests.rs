@@ -126,7 +126,9 @@ fn an_ipv6_vip_is_always_hidden() {
 fn what_is_taken_away_by_somebody_is_not_applied() {
     for break_it in [
         |kernel: &mut Kernel| kernel.virtual_servers.clear(),
-        |kernel: &mut Kernel| drop(kernel.addresses.remove(&"lo 192.168.10.40/32".parse().unwrap())),
+        |kernel: &mut Kernel| {
+            kernel.addresses.remove(&"lo 192.168.10.40/32".parse().unwrap());
+        },
         |kernel: &mut Kernel| {
             kernel.virtual_servers.values_mut().for_each(|server| server.destinations.clear());
         },
@@ -229,6 +231,7 @@ fn holds_and_failures_are_troubles_of_whom_they_concern() {
     node.kernel.virtual_servers.insert(server, theirs.clone());
     let held = node.report(&plan());
     assert!(reasons(&service(&held).troubles).contains(&Reason::ForeignEntry));
+    assert!(!service(&held).vips[&address(VIP)].forwarding, "it is not ours that forwards");
     node.kernel.virtual_servers.clear();
     let settings = theirs.settings;
     let arp = ArpSettings { ignore: 1, announce: 2 };

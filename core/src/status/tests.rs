@@ -1,6 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
+use super::ConditionKind::{Accepted, Programmed, Proved, Ready, ResolvedRefs};
 use super::*;
 use crate::node_plan::{Revision, StageName};
 use crate::node_report::{ServiceReport, Trouble, VipReport};
@@ -76,7 +77,6 @@ fn judged(verdict: &Verdict, reports: &Reports, kind: ConditionKind) -> (Conditi
 fn a_service_that_is_well_says_so_in_five_conditions() {
     let status = service(&verdict(), &reports(), None, Time(0));
     let kinds: Vec<ConditionKind> = status.conditions.iter().map(|condition| condition.kind).collect();
-    use ConditionKind::{Accepted, Programmed, Proved, Ready, ResolvedRefs};
     assert_eq!(kinds, [Accepted, ResolvedRefs, Programmed, Proved, Ready]);
     assert_eq!(condition(&status, Ready), (ConditionStatus::True, Reason::Ready));
     assert_eq!(condition(&status, Programmed), (ConditionStatus::True, Reason::Programmed));

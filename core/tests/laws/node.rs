@@ -16,6 +16,7 @@ use lvs_core::report::report;
 use lvs_core::time::Monotonic;
 use lvs_core::wanted::{Failure, Hold, Phase, Scope, Wanted};
 
+use crate::safety::assert_nothing_lost;
 use crate::world::{LINKS, World, address, link, prefixes};
 
 /// What goes wrong while an agent works.
@@ -45,7 +46,7 @@ pub(crate) struct Node {
     pub(crate) adopted: BTreeSet<Item>,
     pub(crate) initial: Kernel,
     strangers: BTreeSet<IpAddr>,
-    probes: BTreeMap<IpAddr, Probe>,
+    pub(crate) probes: BTreeMap<IpAddr, Probe>,
     steps: usize,
     /// How many operations the last run over all rounds tried.
     pub(crate) tries: usize,
@@ -148,6 +149,7 @@ impl Node {
 
     /// One run over the phases; safety is checked after every step.
     fn pursue(&mut self, view: &View, fault: &Fault) -> Result<(), Killed> {
+        assert_nothing_lost(view);
         let mut run = Run::new(&view.wanted, &self.kernel, &self.custody, &view.phases);
         for phase in &view.phases {
             let (ahead, out): (Vec<Op>, Vec<Op>) =
@@ -173,13 +175,32 @@ impl Node {
         }
         self.step(fault)?;
         for record in records {
-            if let Record::Take(item, Claim::Adopted) = record {
-                self.adopted.insert(*item);
+            match record {
+                Record::Take(item, Claim::Adopted) => {
+                    self.adopted.insert(*item);
+                }
+                // The kernel refused it, and so it is somebody else's again.
+                Record::Release(item) if self.is_there(item) => {
+                    self.adopted.remove(item);
+                }
+                _ => {}
             }
             self.custody.record(record);
         }
         self.assert_safe();
         Ok(())
+    }
+
+    /// Whether an entry of the IPVS table is there.
+    fn is_there(&self, item: &Item) -> bool {
+        let table = &self.kernel.virtual_servers;
+        match item {
+            Item::VirtualServer(key) => table.contains_key(key),
+            Item::Destination(key, destination) => {
+                table.get(key).is_some_and(|server| server.destinations.contains_key(destination))
+            }
+            _ => false,
+        }
     }
 
     fn try_op(&mut self, op: &Op, fault: &Fault) -> Result<Result<(), Refusal>, Killed> {
@@ -191,6 +212,7 @@ impl Node {
                 if self.tries.is_multiple_of(2) { Refusal::NotPermitted } else { Refusal::Other(5) };
             return Ok(Err(refusal));
         }
+        self.assert_allowed(op);
         let result = self.kernel.step(op);
         assert_eq!(result, Ok(()), "refused: {op}");
         self.assert_safe();

@@ -3,12 +3,33 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use lvs_core::custody::Item;
-use lvs_core::kernel::{AddressKey, Kernel};
+use lvs_core::kernel::{AddressKey, Kernel, Op};
+use lvs_core::local::ProbeOutcome;
 
-use crate::node::Node;
+use crate::node::{Node, View};
 use crate::world::link;
 
+/// On an incomplete plan nothing is taken away.
+pub(crate) fn assert_nothing_lost(view: &View) {
+    let takes_away = |op: &&Op| {
+        matches!(op, Op::RemoveAddress(_) | Op::RemoveVirtualServer(_) | Op::RemoveDestination(..))
+    };
+    let lost = view.phases.iter().flat_map(|phase| &phase.ops).find(takes_away);
+    assert!(!view.wanted.keep_everything || lost.is_none(), "{lost:?} on an incomplete plan");
+}
+
 impl Node {
+    /// A VIP comes to an uplink only after a probe just now to which nobody answered.
+    pub(crate) fn assert_allowed(&self, op: &Op) {
+        if let Op::AddAddress(key, _) = op
+            && key.link != link("lo")
+        {
+            let probe = &self.probes[&key.address];
+            assert_eq!(probe.outcome, ProbeOutcome::Clean, "{op}");
+            assert!(self.now - probe.at < 5000, "{op} after an old probe");
+        }
+    }
+
     /// A VIP of ours on `lo` is hidden, one on an uplink has a virtual server, and nothing of anybody else has changed.
     pub(crate) fn assert_safe(&self) {
         let ours = |key: &AddressKey| self.custody.holds(&Item::Address(*key));

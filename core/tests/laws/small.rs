@@ -55,12 +55,12 @@ fn plan((accept, attract, forward): (bool, bool, bool), port: u16, rips: &[&str]
         real_servers: rips.iter().map(server).collect(),
         adopt: false,
     };
-    let part = PlannedService {
+    let service = PlannedService {
         vips: BTreeMap::from([(address(VIP), vip)]),
         form: Some(form),
         ..PlannedService::idle("uid")
     };
-    let services = BTreeMap::from([(ServiceName::new("web", "shop"), part)]);
+    let services = BTreeMap::from([(ServiceName::new("web", "shop"), service)]);
     NodePlan { services, ..NodePlan::empty(1, "lineage") }
 }
 

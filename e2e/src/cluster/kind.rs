@@ -65,7 +65,7 @@ fn free_address(node: &str) -> Result<Ipv4Addr> {
     let own: Ipv4Addr = address["local"].as_str().context("eth0 has no address")?.parse()?;
     let length = u32::try_from(address["prefixlen"].as_u64().context("a prefix length")?)?;
     let hosts = u32::MAX.checked_shr(length).unwrap_or(0);
-    Ok(Ipv4Addr::from((u32::from(own) | hosts) & !0xff | 40))
+    Ok(Ipv4Addr::from((u32::from(own) | hosts) & !0xff | 0x28))
 }
 
 /// The example with the VIP and the nodes of this cluster. It is not persistent: here there is one client.

@@ -1,5 +1,6 @@
 //! What a release goes through, from `helm lint` to a node as it was before.
 
+mod leave;
 mod story;
 mod wait;
 
@@ -52,6 +53,7 @@ impl<C: Cluster> Run<'_, C> {
         self.reboot_a_real_server()?;
         self.upgrade(&chart)?;
         self.take_a_real_server_out(&before)?;
+        self.fail_to_leave(&chart)?;
         self.leave(&before)
     }
 
@@ -233,26 +235,6 @@ impl<C: Cluster> Run<'_, C> {
         ensure!(servers.keys().eq([&stays]), "after {leaves} was taken out these answer: {servers:?}");
         self.await_real_servers("1/1")?;
         self.holds("a real server taken out of the spec: its node is as before, the other one serves");
-        Ok(())
-    }
-
-    fn leave(&mut self, before: &BTreeMap<String, Snapshot>) -> Result<()> {
-        self.cluster.helm(&["uninstall", RELEASE, "--namespace", NAMESPACE, "--wait", "--timeout", "5m"])?;
-        let plans = self.cluster.kubectl(&["get", "nodeplans,nodeplanslices", "-o", "name"], "")?;
-        ensure!(plans.trim().is_empty(), "after the uninstall there still are {plans}");
-        for (node, snapshot) in self.snapshots()? {
-            let differences =
-                before.get(&node).map(|before| before.differences(&snapshot)).unwrap_or_default();
-            ensure!(differences.is_empty(), "{node} is not as it was: {differences:#?}");
-        }
-        self.holds("helm uninstall: every node is as it was before");
-        let services = self.get(&["virtualservices", "-A"], "{.items[*].metadata.name}")?;
-        ensure!(!services.is_empty(), "the VirtualService has gone with the release");
-        let left =
-            self.cluster.kubectl(&["get", "all,serviceaccounts,roles", "-n", NAMESPACE, "-o", "name"], "")?;
-        let left: Vec<&str> = left.lines().filter(|name| name.contains("lvs-")).collect();
-        ensure!(left.is_empty(), "left of the release: {left:?}");
-        self.holds("the VirtualService stays, and nothing else of the release");
         Ok(())
     }
 

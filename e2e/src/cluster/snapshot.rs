@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use super::Cluster;
 
 /// The timeouts of a kernel that has just loaded `ip_vs` (`tcp_timeouts` and `udp_timeouts` in
-/// net/netfilter/ipvs/ip_vs_proto_tcp.c and ip_vs_proto_udp.c), as ipvsadm prints them.
+/// `net/netfilter/ipvs/ip_vs_proto_tcp.c` and `ip_vs_proto_udp.c`), as ipvsadm prints them.
 const KERNEL_TIMEOUTS: &str = "Timeout (tcp tcpfin udp): 900 120 300";
 
 /// A node's network at one moment. Links of pods come and go, so addresses and routes are those of `lo` and of the uplink.

@@ -4,15 +4,15 @@
 mod api;
 mod folder;
 mod site;
+mod wait;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 
-use crate::lab::process::wait_until;
 use crate::lab::{Host, HostSpec, Lab, Process, Topology};
 use crate::scenarios::Bench;
 
@@ -23,7 +23,8 @@ use api::ApiServer;
 use folder::Folder;
 
 /// How long anything that the product does by itself may take in the lab before it counts as not done.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+/// No behaviour: long enough for a machine that has much else to do.
+pub const PATIENCE: Duration = Duration::from_secs(120);
 
 /// The host on which the operator runs. Over a folder it has no network, over an API server the link `mgmt0` alone.
 pub const OPERATOR: &str = "operator";
@@ -181,7 +182,17 @@ impl Fleet {
 
     /// Starts the agent of a node, with more variables in its environment. Fails where it cannot be started.
     pub fn start_agent(&mut self, node: &str, environment: &[(&str, &str)]) -> Result<()> {
-        let agent = self.spawn(node, node, &self.agent_program, environment)?;
+        self.start_other_agent(&self.agent_program.clone(), node, environment)
+    }
+
+    /// Starts another build of the agent on a node. Fails where it cannot be started.
+    pub fn start_other_agent(
+        &mut self,
+        program: &Path,
+        node: &str,
+        environment: &[(&str, &str)],
+    ) -> Result<()> {
+        let agent = self.spawn(node, node, program, environment)?;
         self.agents.insert(node.to_owned(), agent);
         Ok(())
     }
@@ -248,61 +259,6 @@ impl Fleet {
                 Ok(vec![object])
             }
         }
-    }
-
-    /// A condition of a service in namespace `default`: its status, reason and message.
-    ///
-    /// Fails where there is no status yet.
-    pub fn condition(&self, service: &str, kind: &str) -> Result<(String, String, String)> {
-        let documents = self.service(service)?;
-        let mut conditions =
-            documents.iter().flat_map(|document| document["status"]["conditions"].as_array()).flatten();
-        let found = conditions.find(|condition| condition["type"] == kind);
-        let found = found.with_context(|| format!("{service} has no condition {kind} yet"))?;
-        let text = |field: &str| found[field].as_str().unwrap_or_default().to_owned();
-        Ok((text("status"), text("reason"), text("message")))
-    }
-
-    /// Waits until a service is programmed on every node and ready. Fails, with its conditions, where it is not in time.
-    pub fn wait_ready(&self, service: &str) -> Result<()> {
-        let holds = |kind: &str| -> Result<bool> {
-            let (status, reason, message) = self.condition(service, kind)?;
-            ensure!(status == "True", "{kind} is {status}: {reason}: {message}");
-            Ok(true)
-        };
-        wait_until(&format!("{service} is programmed and ready"), PATIENCE, || {
-            Ok(holds("Programmed")? && holds("Ready")?)
-        })
-    }
-
-    /// Waits until a condition of a service has a reason, and returns its message. Fails where it does not in time.
-    pub fn wait_reason(&self, service: &str, kind: &str, wanted: &str) -> Result<String> {
-        let mut found = String::new();
-        wait_until(&format!("{kind} of {service} says {wanted}"), PATIENCE, || {
-            let (_, reason, message) = self.condition(service, kind)?;
-            ensure!(reason == wanted, "it says {reason}: {message}");
-            found = message;
-            Ok(true)
-        })?;
-        Ok(found)
-    }
-
-    /// Waits until no plan asks anything of a node and each of these agents says that nothing on its node is ours.
-    ///
-    /// Fails where that is not so in time.
-    pub fn wait_clean(&self, nodes: &[&str]) -> Result<()> {
-        for node in nodes {
-            wait_until(&format!("{node} is clean"), PATIENCE, || {
-                let plan = self.plan(node)?;
-                let report = self.report(node)?;
-                let slices = plan.iter().filter(|document| document["kind"] == "NodePlanSlice").count();
-                let clean = report.iter().any(|document| document["status"]["clean"] == true);
-                ensure!(slices == 0, "its plan still has {slices} slices");
-                ensure!(clean, "its report does not say clean");
-                Ok(true)
-            })?;
-        }
-        Ok(())
     }
 }
 

@@ -81,6 +81,24 @@ pub fn claim(frame: &[u8]) -> Option<Claim> {
     }
 }
 
+/// Who asks whether an address is free, and which: an ARP probe (RFC 5227 2.1.1), or a neighbour solicitation of somebody
+/// who has no address yet (RFC 4862 5.4.2).
+#[must_use]
+pub fn probe(frame: &[u8]) -> Option<(Mac, IpAddr)> {
+    let payload = frame.get(14..)?;
+    match <[u8; 2]>::try_from(frame.get(12..14)?).ok()? {
+        ETHERTYPE_ARP if payload.get(6..8)? == [0, 1] && payload.get(14..18)? == [0; 4] => {
+            Some((Mac(payload.get(8..14)?.try_into().ok()?), ipv4(payload.get(24..28)?)?.into()))
+        }
+        ETHERTYPE_IPV6
+            if *payload.get(6)? == ICMPV6 && *payload.get(40)? == 135 && payload.get(8..24)? == [0; 16] =>
+        {
+            Some((Mac(frame.get(6..12)?.try_into().ok()?), ipv6(payload.get(48..64)?)?.into()))
+        }
+        _ => None,
+    }
+}
+
 /// Source and destination of the TCP segment in a frame, where it is one.
 #[must_use]
 pub fn tcp(frame: &[u8]) -> Option<(IpAddr, IpAddr)> {
@@ -208,6 +226,19 @@ mod tests {
             for length in 0..42 {
                 assert_eq!(claim(&frame[..length]), None);
             }
+        }
+    }
+
+    #[test]
+    fn a_question_without_a_sender_is_a_probe() {
+        for (none, own, target) in
+            [("0.0.0.0", "192.168.10.101", "192.168.10.40"), ("::", "fd00:10::101", "fd00:10::40")]
+        {
+            let target: IpAddr = target.parse().unwrap();
+            let frame = question(ASKER, none.parse().unwrap(), target).unwrap();
+            assert_eq!(probe(&frame), Some((ASKER, target)));
+            assert_eq!(probe(&question(ASKER, own.parse().unwrap(), target).unwrap()), None);
+            assert!((0..42).all(|length| probe(&frame[..length]).is_none()));
         }
     }
 

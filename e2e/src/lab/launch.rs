@@ -25,6 +25,9 @@ use super::{Outside, own_kernel, uml};
 use crate::record::{self, Record};
 use crate::scenarios;
 
+/// The agent that can be killed at any change it makes: see `lvs_node_agent::crash_point`.
+pub const CRASHING_AGENT: &str = "lvs-node-agent-crash-points";
+
 /// One run of a scenario, to be started by [`Launch::run`].
 #[derive(Debug)]
 pub struct Launch<'a> {
@@ -223,7 +226,7 @@ fn print_from(path: &Path, from: u64) -> Result<u64> {
 fn programs_beside(program: &Path) -> Result<BTreeMap<String, PathBuf>> {
     let folder = program.parent().context("a program lies in a folder")?;
     let mut found = BTreeMap::new();
-    for name in ["lvs-lab", "lvs-operator", "lvs-node-agent"] {
+    for name in ["lvs-lab", "lvs-operator", "lvs-node-agent", CRASHING_AGENT] {
         let path = folder.join(name);
         if path.exists() {
             found.insert(name.to_owned(), path);

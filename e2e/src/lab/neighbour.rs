@@ -30,6 +30,8 @@ pub struct Answers {
     pub asked: Vec<u64>,
     /// The answers as they came.
     pub answers: Vec<Answer>,
+    /// Everybody who answered or claimed it, in order; whoever does so several times in a row is there once.
+    pub heard: Vec<Mac>,
     /// Other claims of the address (announcements, questions of somebody who says to have it), with their time.
     pub claims: Vec<(u64, Mac)>,
 }
@@ -81,7 +83,10 @@ pub fn ask_once(host: &Host, link: &str, sender: IpAddr, target: IpAddr) -> Resu
     Ok(found.answers.iter().filter(|answer| answer.question == 0).map(|answer| answer.mac).collect())
 }
 
-fn ask_as(host: &Host, link: &str, senders: &[IpAddr], target: IpAddr) -> Result<Background<Answers>> {
+/// [`ask`] in the name of these addresses, in turn: for those who ask for one target several times at once.
+///
+/// Fails as [`ask`] does, and where a sender is of another family than the target.
+pub fn ask_as(host: &Host, link: &str, senders: &[IpAddr], target: IpAddr) -> Result<Background<Answers>> {
     let socket = host.inside(|| PacketSocket::open(link))??;
     let ask = |sender: &IpAddr| {
         let frame = question(socket.mac(), *sender, target);
@@ -142,6 +147,9 @@ impl Asker {
         let claim = claim(&seen.bytes).filter(|claim| claim.address == self.target && !seen.outgoing);
         let Some(claim) = claim else { return Ok(true) };
         let at = milliseconds(seen.at.saturating_duration_since(start));
+        if self.found.heard.last() != Some(&claim.mac) {
+            self.found.heard.push(claim.mac);
+        }
         match self.question_of(claim.to).filter(|_| claim.is_answer) {
             Some(question) => self.found.answers.push(Answer { question, milliseconds: at, mac: claim.mac }),
             None => self.found.claims.push((at, claim.mac)),

@@ -3,8 +3,11 @@
 pub mod api_server_away;
 pub mod both_families;
 pub mod demo;
+pub mod edge;
 pub mod foreign;
+pub mod killed;
 pub mod lab_itself;
+pub mod one_answer;
 pub mod random_tables;
 pub mod recipe;
 
@@ -41,6 +44,8 @@ pub fn all() -> impl Iterator<Item = &'static Scenario> {
         both_families::SCENARIOS,
         foreign::SCENARIOS,
         random_tables::SCENARIOS,
+        one_answer::SCENARIOS,
+        killed::SCENARIOS,
     ]
     .into_iter()
     .flatten()

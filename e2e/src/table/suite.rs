@@ -9,6 +9,7 @@ use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
 use super::libtest::{self, Ending, Line};
+use crate::lab::launch::CRASHING_AGENT;
 use crate::record::{RECORDS_VARIABLE, SEED_VARIABLE};
 
 /// How one test ended.
@@ -50,6 +51,10 @@ impl Suite {
         println!("== building the programs");
         let built = self.cargo(&["build", "--workspace", "--bins"]).status().context("run cargo")?;
         ensure!(built.success(), "the programs do not build");
+        // With the whole workspace, so that all that it depends on is built already.
+        let crashing = ["--features", "lvs-node-agent/crash-points", "--bin", CRASHING_AGENT];
+        let built = self.cargo(&["build", "--workspace"]).args(crashing).status().context("run cargo")?;
+        ensure!(built.success(), "the agent with crash points does not build");
         println!("== building the tests");
         let programs = self.build_tests()?;
         let programs: Vec<_> =

@@ -99,7 +99,7 @@ impl Bench {
     }
 
     /// A verb of the operator with somebody's rights.
-    pub(crate) fn command(&self, verb: &str, identity: &Identity) -> Command {
+    pub(crate) fn command(verb: &str, identity: &Identity) -> Command {
         let mut command = Command::new(program());
         command.arg(verb).arg("--kubeconfig").arg(&identity.kubeconfig).args(["--namespace", NAMESPACE]);
         command
@@ -108,7 +108,7 @@ impl Bench {
     /// Starts an operator; its log is known by a name.
     pub(crate) fn start(&mut self, name: &'static str) {
         let log = File::options().create(true).append(true).open(self.log_file(name)).unwrap();
-        let process = self.command("run", &self.operator).stderr(log).spawn().unwrap();
+        let process = Self::command("run", &self.operator).stderr(log).spawn().unwrap();
         self.running.push(Operator { name, process });
     }
 
@@ -163,8 +163,8 @@ impl Bench {
     /// Reports what an agent would that has carried out its present plan.
     pub(crate) fn report_success(&self, node: &str) {
         let Some((object, slices, plan)) = self.stored_plan(node) else { return };
-        let mut report = NodeReport::default();
-        report.services = plan.services.iter().map(|(name, part)| (name.clone(), done(part))).collect();
+        let services = plan.services.iter().map(|(name, part)| (name.clone(), done(part))).collect();
+        let mut report = NodeReport { services, ..NodeReport::default() };
         report.node.boot_id = BootId::from(BOOT);
         report.node.epoch = plan.epoch;
         report.node.lineage = plan.lineage;

@@ -18,7 +18,9 @@ fn of_two_operators_one_is_killed_at_random_points_and_plans_stay_right() {
     println!("seed {seed}");
     let mut bench = Bench::new();
     let names = ["a", "b"];
-    names.iter().for_each(|name| bench.start(name));
+    for name in names {
+        bench.start(name);
+    }
     bench.play("the service to be ready", |bench| bench.holds("web", "Ready"));
     let mut epoch = highest(&bench);
     for kill in 0..KILLS {

@@ -16,7 +16,7 @@ fn withdraw(bench: &Bench, timeout: &str) -> Command {
         bench.apply(&object.to_string());
     }
     let identity = bench.plane.service_account("lvs-system", ACCOUNT).unwrap();
-    let mut command = bench.command("withdraw", &identity);
+    let mut command = Bench::command("withdraw", &identity);
     command.arg("--timeout").arg(timeout).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }

@@ -13,6 +13,7 @@ use crate::folder::scan::{self, Files};
 use crate::folder::watch::Watch;
 use crate::folder::{Folder, PLANS, REPORTS, STATUS};
 use crate::manifest::{self, Objects, Problem};
+use crate::memory::Memory;
 use crate::snapshot::{Orphan, Snapshot};
 
 /// The reader.
@@ -55,14 +56,14 @@ impl FolderObserver {
     }
 
     /// What is there now; `None` while the folder itself, or a plan in it, cannot be read.
-    pub(super) fn snapshot(&mut self) -> Option<Snapshot> {
+    pub(super) fn snapshot(&mut self, memory: &Memory) -> Option<Snapshot> {
         let mut complaints = BTreeSet::new();
-        let snapshot = self.read(&mut complaints);
+        let snapshot = self.read(memory, &mut complaints);
         self.complaints.tell(complaints);
         snapshot
     }
 
-    fn read(&mut self, complaints: &mut BTreeSet<String>) -> Option<Snapshot> {
+    fn read(&mut self, memory: &Memory, complaints: &mut BTreeSet<String>) -> Option<Snapshot> {
         if !self.folder.is_same() {
             let shown = self.folder.path.display();
             complaints.insert(format!("{shown} is not the folder that was opened: nothing is planned until the operator is started anew"));
@@ -88,7 +89,7 @@ impl FolderObserver {
         for (_, objects) in self.statuses.iter() {
             add_statuses(&mut snapshot, objects);
         }
-        snapshot.assemble();
+        snapshot.assemble(memory);
         self.add_lineages(&mut snapshot);
         complaints.extend(snapshot.remarks.iter().cloned());
         // A plan that cannot be read may ask anything of its node, so nothing can follow it.

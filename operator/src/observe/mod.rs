@@ -4,6 +4,7 @@ pub(crate) mod api;
 mod complaints;
 pub(crate) mod folder;
 
+use crate::memory::Memory;
 use crate::snapshot::Snapshot;
 use crate::write::Written;
 use api::ApiObserver;
@@ -28,10 +29,10 @@ impl Observe {
     }
 
     /// What is there now; `None` while that is not known.
-    pub(crate) fn snapshot(&mut self) -> Option<Snapshot> {
+    pub(crate) fn snapshot(&mut self, memory: &Memory) -> Option<Snapshot> {
         match self {
-            Self::Api(api) => api.snapshot(),
-            Self::Folder(folder) => folder.snapshot(),
+            Self::Api(api) => api.snapshot(memory),
+            Self::Folder(folder) => folder.snapshot(memory),
         }
     }
 

@@ -78,7 +78,7 @@ impl ApiWriter {
                     }
                 }
                 // The log of the election says so.
-                Err(Failure::LeadsNoMore) => {}
+                Err(Failure::LeadsNoMore) => _ = outcome.skipped.insert(change.to_string()),
                 Err(error) => outcome.failed.push((change.to_string(), error.to_string())),
             }
         }

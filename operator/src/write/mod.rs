@@ -6,7 +6,7 @@ pub(crate) mod folder;
 mod publish;
 mod retry;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use lvs_core::names::{GroupName, ServiceName};
 use lvs_core::time::Monotonic;
@@ -56,6 +56,10 @@ pub(crate) struct Outcome {
     pub(crate) written: u64,
     /// Changes that could not be written, with the reason.
     pub(crate) failed: Vec<(String, String)>,
+    /// What was not written because the right to write was lost.
+    pub(crate) skipped: BTreeSet<String>,
+    /// What was written whole.
+    pub(crate) done: BTreeSet<String>,
     /// When what had to wait, or failed, may be written.
     pub(crate) again: Option<Monotonic>,
     /// The objects as they are stored now.
@@ -111,8 +115,10 @@ impl Write {
 
     fn note(&mut self, due: &[&Change], outcome: &mut Outcome) {
         let failed: BTreeMap<String, String> = outcome.failed.iter().cloned().collect();
-        for what in due.iter().map(ToString::to_string).filter(|what| !failed.contains_key(what)) {
-            self.retries.succeeded(&what);
+        let written = |what: &String| !failed.contains_key(what) && !outcome.skipped.contains(what);
+        outcome.done = due.iter().map(ToString::to_string).filter(written).collect();
+        for what in &outcome.done {
+            self.retries.succeeded(what);
         }
         for (what, error) in failed {
             let (again, new) = self.retries.failed(what.clone(), error.clone(), clock::monotonic());

@@ -161,6 +161,23 @@ fn a_plan_that_was_cut_short_on_disk_stops_the_operator_and_says_how_to_go_on() 
 }
 
 #[test]
+fn a_plan_that_somebody_deletes_or_changes_comes_back_as_it_was() {
+    let mut world = World::new();
+    world.start();
+    world.play("the service to be whole", |world| {
+        world.holds("web", "Ready").and(world.holds("web", "Programmed"))
+    });
+    let before = world.files("plans");
+    world.remove("plans/director-1.yaml");
+    world.until("the plan to be back", || (world.files("plans") == before).then_some(()));
+    let other =
+        "apiVersion: lvs-operator.io/v1alpha1\nkind: NodePlan\nmetadata: {name: rs-1}\nspec: {epoch: 1}\n";
+    world.put("plans/rs-1.yaml", other);
+    world.until("the plan to be right again", || (world.files("plans") == before).then_some(()));
+    assert!(world.log().contains("the stored plan of rs-1 is not what was written"), "{}", world.log());
+}
+
+#[test]
 fn a_folder_has_one_operator_and_it_ends_when_it_is_told_to() {
     let mut world = World::new();
     world.start();

@@ -70,9 +70,8 @@ fn show_modules() -> Result<()> {
 fn tell_clock_speed() -> Result<()> {
     let told = fs::read_to_string("/proc/cpuinfo").context("read /proc/cpuinfo")?;
     let more = "cpu MHz\t\t: 1000.000\nphysical id\t: 0\ncore id\t\t: 0";
-    let lines = told.lines().map(|line| match line.starts_with("processor") {
-        true => format!("{line}\n{more}\n"),
-        false => format!("{line}\n"),
+    let lines = told.lines().map(|line| {
+        if line.starts_with("processor") { format!("{line}\n{more}\n") } else { format!("{line}\n") }
     });
     fs::write("/run/cpuinfo", lines.collect::<String>())?;
     mount(Some("/run/cpuinfo"), "/proc/cpuinfo", None::<&str>, MsFlags::MS_BIND, None::<&str>)

@@ -27,19 +27,13 @@ impl Draw {
         for _ in 0..self.0.usize(1..8) {
             let key = self.key();
             let settings = self.settings(key.family());
-            self.keep(&mut model, &mut ops, Op::AddVirtualServer(key, settings));
+            keep(&mut model, &mut ops, Op::AddVirtualServer(key, settings));
             for _ in 0..self.0.usize(0..6) {
                 let (to, settings) = (self.destination(&key, false), self.destination_settings(false));
-                self.keep(&mut model, &mut ops, Op::AddDestination(key, to, settings));
+                keep(&mut model, &mut ops, Op::AddDestination(key, to, settings));
             }
         }
         ops
-    }
-
-    fn keep(&mut self, model: &mut Kernel, ops: &mut Vec<Op>, op: Op) {
-        if model.step(&op).is_ok() {
-            ops.push(op);
-        }
     }
 
     /// One operation on a table; most of them about what is there.
@@ -128,6 +122,13 @@ impl Draw {
         let method =
             if self.0.u8(0..4) == 0 { ForwardingMethod::Masquerade } else { ForwardingMethod::DirectRouting };
         DestinationSettings { method, weight, upper_threshold, lower_threshold, tunnel: None }
+    }
+}
+
+/// Keeps an operation that a kernel would do.
+fn keep(model: &mut Kernel, ops: &mut Vec<Op>, op: Op) {
+    if model.step(&op).is_ok() {
+        ops.push(op);
     }
 }
 

@@ -5,6 +5,7 @@ mod draw;
 mod rule;
 
 use std::collections::BTreeSet;
+use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
 use lvs_core::kernel::{Kernel, Op, Refusal};
@@ -13,7 +14,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::{Bench, Scenario, typed};
-use crate::lab::{Host, Lab, Topology};
+use crate::lab::{Lab, Topology};
 use draw::Draw;
 
 /// The scenarios of this module: two halves, so that two guests share the work.
@@ -52,7 +53,8 @@ fn random_tables(bench: &mut Bench, half: u64) -> Result<Value> {
     let mut agreed = Agreed { seed, tables: 0, edits: 0, refusals: 0, kinds_of_refusals: BTreeSet::new() };
     for number in 0..TABLES {
         let mut draw = Draw::new(seed.wrapping_mul(1_000_003).wrapping_add(number));
-        table(host, &mut draw, &mut agreed).with_context(|| format!("seed {seed}, table {number}"))?;
+        host.inside(|| table(&mut draw, &mut agreed))?
+            .with_context(|| format!("seed {seed}, table {number}"))?;
         agreed.tables += 1;
         bench.case(format!("table {number} and its {EDITS} edits"));
     }
@@ -60,25 +62,25 @@ fn random_tables(bench: &mut Bench, half: u64) -> Result<Value> {
     typed(agreed)
 }
 
-/// One table, its edits, and its end.
-fn table(host: &Host, draw: &mut Draw, agreed: &mut Agreed) -> Result<()> {
-    let mut linux = host.inside(Linux::open)?.context("open the kernel")?;
-    let mut model = observe(host, &mut linux)?;
+/// One table, its edits, and its end, on the host of this thread.
+fn table(draw: &mut Draw, agreed: &mut Agreed) -> Result<()> {
+    let mut linux = Linux::open().context("open the kernel")?;
+    let mut model = observe(&mut linux)?;
     ensure!(model.virtual_servers.is_empty(), "the table of before is not gone");
     let first = draw.table();
-    step(host, &mut linux, &mut model, &first, agreed)?;
+    step(&mut linux, &mut model, &first, agreed)?;
     for edit in 0..EDITS {
         let op = draw.edit(&model);
-        step(host, &mut linux, &mut model, &[op], agreed).with_context(|| format!("edit {edit}: {op}"))?;
+        step(&mut linux, &mut model, &[op], agreed).with_context(|| format!("edit {edit}: {op}"))?;
         agreed.edits += 1;
     }
     let all: Vec<Op> = model.virtual_servers.keys().map(|key| Op::RemoveVirtualServer(*key)).collect();
-    step(host, &mut linux, &mut model, &all, agreed)
+    step(&mut linux, &mut model, &all, agreed)
 }
 
 /// Does operations to the kernel and to the model, and compares all that can be compared.
-fn step(host: &Host, linux: &mut Linux, model: &mut Kernel, ops: &[Op], agreed: &mut Agreed) -> Result<()> {
-    let refused = host.inside(|| linux.apply(ops))?;
+fn step(linux: &mut Linux, model: &mut Kernel, ops: &[Op], agreed: &mut Agreed) -> Result<()> {
+    let refused = linux.apply(ops);
     let expected: Vec<(usize, Refusal)> = ops
         .iter()
         .enumerate()
@@ -88,22 +90,28 @@ fn step(host: &Host, linux: &mut Linux, model: &mut Kernel, ops: &[Op], agreed: 
     agreed.refusals += refused.len();
     agreed.kinds_of_refusals.extend(refused.iter().map(|(_, refusal)| *refusal));
 
-    let observed = observe(host, linux)?;
+    let observed = observe(linux)?;
     ensure!(
         observed.virtual_servers == model.virtual_servers,
         "the agent reads {:#?}, the model has {:#?}",
         observed.virtual_servers,
         model.virtual_servers
     );
-    let saved = host.sh("ipvsadm -Sn")?;
-    let saved: BTreeSet<String> = saved.lines().map(str::trim_end).map(str::to_owned).collect();
+    let saved = saved()?;
     let rules = rule::rules(model);
     ensure!(saved == rules, "ipvsadm says {saved:#?}, the model {rules:#?}");
     Ok(())
 }
 
-fn observe(host: &Host, linux: &mut Linux) -> Result<Kernel> {
-    let observation = host.inside(|| linux.observe(IpvsModule::Load))?.context("observe")?;
+fn observe(linux: &mut Linux) -> Result<Kernel> {
+    let observation = linux.observe(IpvsModule::Load).context("observe")?;
     ensure!(observation.left_out.is_empty(), "left out: {:?}", observation.left_out);
     Ok(observation.kernel)
+}
+
+/// The lines of `ipvsadm -Sn`.
+fn saved() -> Result<BTreeSet<String>> {
+    let output = Command::new("ipvsadm").arg("-Sn").output().context("run ipvsadm")?;
+    ensure!(output.status.success(), "ipvsadm -Sn: {}", String::from_utf8_lossy(&output.stderr));
+    Ok(String::from_utf8_lossy(&output.stdout).lines().map(|line| line.trim_end().to_owned()).collect())
 }

@@ -23,6 +23,7 @@ use tokio::time::timeout;
 
 use super::complaints::Complaints;
 use crate::connect::Own;
+use crate::memory::Memory;
 use crate::snapshot::Snapshot;
 use crate::withdraw::MARK;
 use crate::write::Written;
@@ -92,18 +93,18 @@ impl ApiObserver {
 
     /// What the mirrors show; `None` until each has been listed once. The Deployment's is not waited for: without it
     /// nothing is withdrawn, and nothing else depends on it.
-    pub(super) fn snapshot(&mut self) -> Option<Snapshot> {
+    pub(super) fn snapshot(&mut self, memory: &Memory) -> Option<Snapshot> {
         let ready = self.services.with(|mirror| mirror.ready())
             && self.groups.with(|mirror| mirror.ready())
             && self.nodes.with(|mirror| mirror.ready())
             && self.plans.with(|mirror| mirror.ready())
             && self.slices.with(|mirror| mirror.ready());
-        let snapshot = ready.then(|| self.read())?;
+        let snapshot = ready.then(|| self.read(memory))?;
         self.complaints.tell(snapshot.remarks.iter().cloned().collect());
         Some(snapshot)
     }
 
-    fn read(&self) -> Snapshot {
+    fn read(&self, memory: &Memory) -> Snapshot {
         let mut snapshot = Snapshot::default();
         snapshot.cluster.complete = true;
         snapshot.cluster.withdraw = self.is_withdrawing();
@@ -112,7 +113,7 @@ impl ApiObserver {
         self.nodes.with(|mirror| mirror.objects().for_each(|node| snapshot.add_node(node)));
         self.plans.with(|mirror| mirror.objects().for_each(|plan| snapshot.add_plan(plan)));
         self.slices.with(|mirror| mirror.objects().for_each(|slice| snapshot.add_slice(slice)));
-        snapshot.assemble();
+        snapshot.assemble(memory);
         snapshot
     }
 

@@ -1,0 +1,48 @@
+//! The product on hosts of the lab: the demo, the notes' recipe, connections, foreign entries, the end, random tables.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::Result;
+use lvs_e2e::lab::Launch;
+
+/// Runs a scenario; it has its own assertions.
+fn run(scenario: &str, seconds: u64) -> Result<()> {
+    let launch = Launch::new(Path::new(env!("CARGO_BIN_EXE_lvs-lab")), scenario)?;
+    launch.timeout(Duration::from_secs(seconds)).run().map(drop)
+}
+
+#[test]
+fn the_demo_shows_what_it_says() -> Result<()> {
+    run("demo", 300)
+}
+
+#[test]
+fn the_recipe_is_that_of_the_notes() -> Result<()> {
+    run("recipe", 300)
+}
+
+#[test]
+fn both_families_are_served() -> Result<()> {
+    run("both-families", 300)
+}
+
+#[test]
+fn what_others_own_stays() -> Result<()> {
+    run("foreign", 300)
+}
+
+#[test]
+fn cleanup_leaves_a_node_as_it_was_found() -> Result<()> {
+    run("cleanup", 300)
+}
+
+#[test]
+fn random_tables_agree_in_the_first_half() -> Result<()> {
+    run("random-tables-1", 1500)
+}
+
+#[test]
+fn random_tables_agree_in_the_second_half() -> Result<()> {
+    run("random-tables-2", 1500)
+}

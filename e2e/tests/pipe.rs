@@ -1,0 +1,79 @@
+//! The pipe that is the architecture: manifests, plan, what is left to do. It needs no cluster and no privileges.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+fn tree() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// A program beside the tests' own, which `cargo build --workspace --bins` makes.
+fn program(name: &str) -> PathBuf {
+    let path = Path::new(env!("CARGO_BIN_EXE_lvs-lab")).with_file_name(name);
+    assert!(path.exists(), "{} is not built: run `make build`", path.display());
+    path
+}
+
+#[test]
+fn manifests_become_what_is_left_to_do() {
+    let example = tree().join("deploy/examples/lvs-notes");
+    let mut plan = Command::new(program("lvs-operator"))
+        .args(["plan", "--node", "director-1", "-f"])
+        .arg(&example)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let diff = Command::new(program("lvs-node-agent"))
+        .args(["diff", "--plan", "-", "--kernel", "empty", "--local"])
+        .arg(example.join("director-1.local.yaml"))
+        .stdin(plan.stdout.take().unwrap())
+        .output()
+        .unwrap();
+    assert!(plan.wait().unwrap().success());
+    assert!(diff.status.success(), "{}", String::from_utf8_lossy(&diff.stderr));
+    let golden = std::fs::read_to_string(tree().join("e2e/cases/lvs-notes/director-1.diff")).unwrap();
+    assert_eq!(String::from_utf8(diff.stdout).unwrap(), golden);
+}
+
+/// The same plan twice, byte for byte, also from standard input.
+#[test]
+fn equal_manifests_give_equal_bytes() {
+    let example = tree().join("deploy/examples/lvs-notes");
+    let plan = |from: &Path, input: Stdio| {
+        let output = Command::new(program("lvs-operator"))
+            .args(["plan", "--now", "2026-01-31T12:00:00Z", "-f"])
+            .arg(from)
+            .stdin(input)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        output.stdout
+    };
+    let first = plan(&example, Stdio::null());
+    assert_eq!(first, plan(&example, Stdio::null()));
+    let folder = tempfile::tempdir().unwrap();
+    let all = folder.path().join("all.yaml");
+    let files = ["nodes.yaml", "virtualservice.yaml", "directorgroup.yaml"];
+    let texts = files.map(|file| std::fs::read_to_string(example.join(file)).unwrap());
+    std::fs::write(&all, texts.join("\n---\n")).unwrap();
+    assert_eq!(first, plan(Path::new("-"), Stdio::from(File::open(&all).unwrap())));
+}
+
+/// The brain stands on no client, no runtime, no netlink and no libc.
+#[test]
+fn the_brain_has_no_hands() {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let tree = Command::new(cargo)
+        .args(["tree", "--locked", "--offline", "-p", "lvs-core", "-e", "normal", "--prefix", "none"])
+        .current_dir(tree())
+        .output()
+        .unwrap();
+    assert!(tree.status.success(), "{}", String::from_utf8_lossy(&tree.stderr));
+    let text = String::from_utf8(tree.stdout).unwrap();
+    assert!(text.contains("lvs-core"), "{text}");
+    for forbidden in ["kube", "tokio", "netlink", "libc ", "k8s-openapi", "nix "] {
+        assert!(!text.contains(forbidden), "lvs-core stands on {forbidden}:\n{text}");
+    }
+}
