@@ -1,6 +1,8 @@
 //! What a user meets at a real API server with our definitions and roles, exactly as `deploy/` ships them; and the
 //! scenarios in the lab that need one.
 
+#![expect(clippy::unwrap_used, reason = "what helps a test fails it")]
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Output;
@@ -26,7 +28,7 @@ fn traffic_and_agents_do_without_the_api_server() {
 
 fn scenario(name: &str) {
     let launch = Launch::new(Path::new(env!("CARGO_BIN_EXE_lvs-lab")), name).unwrap();
-    Site::start().unwrap().run(launch).unwrap();
+    Site::start().unwrap().run(launch.timeout(Duration::from_mins(5))).unwrap();
 }
 
 fn installed() -> ControlPlane {
