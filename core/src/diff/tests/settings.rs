@@ -1,0 +1,112 @@
+//! Settings of links and of IPVS: what they become, and what comes back.
+
+use super::*;
+
+#[test]
+fn arp_settings_come_back_value_by_value_where_they_are_still_ours() {
+    let mut node = settled();
+    // Somebody hides even more, and knows better about announcing on the other link.
+    node.kernel.arp.insert(link("eth1"), ArpSettings { ignore: 8, announce: 2 });
+    assert_eq!(node.left(), [""; 0]);
+    node.wanted = Wanted { loopback: Some(link("lo")), ..Wanted::default() };
+    node.work();
+    assert_eq!(node.kernel.arp[&link("eth0")], ArpSettings { ignore: 0, announce: 0 });
+    assert_eq!(node.kernel.arp[&link("eth1")], ArpSettings { ignore: 8, announce: 0 });
+    assert!(node.owned.is_clean());
+}
+
+#[test]
+fn what_somebody_else_made_of_arp_settings_of_ours_stays_his() {
+    let mut node = settled();
+    node.wanted.answer.clear();
+    // He hides in his own way, and undoes our announcing, which we do again.
+    node.kernel.arp.insert(link("eth1"), ArpSettings { ignore: 2, announce: 0 });
+    assert_eq!(node.left(), ["set ARP of eth1 to arp_ignore 2 arp_announce 2"]);
+    node.work();
+    node.wanted = Wanted { loopback: Some(link("lo")), ..Wanted::default() };
+    node.work();
+    assert_eq!(node.kernel.arp[&link("eth1")], ArpSettings { ignore: 2, announce: 0 });
+}
+
+#[test]
+fn arp_settings_that_hide_already_are_used_as_they_are() {
+    for (present, all, op) in [
+        ((1, 2), (0, 0), None),
+        ((0, 0), (1, 2), None),
+        ((2, 2), (0, 0), Some((1, 2))),
+        ((8, 0), (0, 0), Some((1, 2))),
+        ((1, 0), (0, 0), Some((1, 2))),
+        ((0, 0), (1, 0), Some((0, 2))),
+        ((5, 3), (0, 0), Some((1, 3))),
+    ] {
+        let settings = |(ignore, announce)| ArpSettings { ignore, announce };
+        let mut node = holder();
+        node.kernel.arp.insert(link("eth0"), settings(present));
+        node.kernel.arp_all = settings(all);
+        let (phases, _) = node.diff();
+        let mut ops = phases.iter().flat_map(|phase| &phase.ops);
+        let found = ops.find_map(|op| match op {
+            Op::SetArp(name, settings) if *name == link("eth0") => Some(*settings),
+            _ => None,
+        });
+        assert_eq!(found, op.map(settings), "{present:?} {all:?}");
+    }
+    // A link that attracts nothing may keep silent altogether.
+    let mut node = holder();
+    node.wanted.answer.clear();
+    node.kernel.arp.insert(link("eth0"), ArpSettings { ignore: 8, announce: 2 });
+    assert!(node.left().iter().all(|op| !op.contains("eth0 to")));
+}
+
+#[test]
+fn a_link_that_is_gone_leaves_custody() {
+    let mut node = settled();
+    node.kernel.arp.remove(&link("eth1"));
+    node.wanted.hide.remove(&link("eth1"));
+    node.work();
+    assert!(!node.owned.holds(&Item::Arp(link("eth1"))));
+    assert!(node.diff().0.is_empty());
+}
+
+#[test]
+fn a_link_that_needs_no_hiding_keeps_it_while_a_vip_is_bound() {
+    let mut node = settled();
+    node.wanted.hide.remove(&link("eth1"));
+    assert!(node.diff().0.is_empty());
+}
+
+#[test]
+fn a_vip_for_a_link_that_is_gone_is_held() {
+    let mut node = holder();
+    node.kernel.arp.remove(&link("eth0"));
+    let item = Item::Address("eth0 192.168.10.40/32".parse().unwrap());
+    assert_eq!(node.held(), [(item, Reason::UnknownInterface)]);
+}
+
+#[test]
+fn timeouts_come_back_value_by_value_where_they_are_still_ours() {
+    let ours = Timeouts { tcp_seconds: 30, tcp_fin_seconds: 0, udp_seconds: 60 };
+    let mut node = settled();
+    node.wanted.timeouts = Some(ours);
+    assert_eq!(node.left(), ["set IPVS timeouts to tcp 30 tcpfin 120 udp 60"]);
+    node.work();
+    assert!(node.diff().0.is_empty());
+    // What was there before us is remembered through every later change.
+    node.wanted.timeouts = Some(Timeouts { tcp_seconds: 40, ..ours });
+    node.work();
+    // Somebody else sets one of them.
+    node.kernel.timeouts = Some(Timeouts { tcp_seconds: 40, tcp_fin_seconds: 120, udp_seconds: 77 });
+    node.wanted.timeouts = None;
+    node.work();
+    assert_eq!(node.kernel.timeouts, Some(Timeouts { udp_seconds: 77, ..FRESH }));
+    assert!(!node.owned.holds(&Item::Timeouts));
+}
+
+#[test]
+fn equal_timeouts_are_used_and_a_missing_module_is_no_error() {
+    let mut node = settled();
+    node.wanted.timeouts = Some(FRESH);
+    assert!(node.diff().0.is_empty());
+    node.kernel.timeouts = None;
+    assert!(node.diff().0.is_empty());
+}
