@@ -13,7 +13,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 
-use crate::lab::{Host, HostSpec, Lab, Process, Topology};
+use crate::lab::{Host, HostSpec, Lab, Output, Process, Topology};
 use crate::scenarios::Bench;
 
 pub use api::{Access, Order};
@@ -144,27 +144,33 @@ impl Fleet {
 
     /// Starts the operator. Fails where it cannot be started.
     pub fn start_operator(&mut self) -> Result<()> {
-        self.operator = Some(self.spawn(OPERATOR, OPERATOR, &self.operator_program, &[])?);
+        let command = self.command(&self.operator_program);
+        self.operator = Some(self.spawn(OPERATOR, OPERATOR, command, &[])?);
         Ok(())
     }
 
-    /// Starts a program's verb `run` on a host, with the rights that `identity` has.
+    /// The command of a program's verb `run`.
+    fn command(&self, program: &Path) -> Vec<String> {
+        let mut command = vec![folder::path(program), "run".to_owned()];
+        if let Place::Folder(folder) = &self.place {
+            command.extend(folder.options());
+        }
+        command
+    }
+
+    /// Starts a command on a host, with the rights that `identity` has.
     fn spawn(
         &self,
         host: &str,
         identity: &str,
-        program: &Path,
+        command: Vec<String>,
         environment: &[(&str, &str)],
     ) -> Result<Process> {
-        let mut command = vec![folder::path(program), "run".to_owned()];
         let mut environment = environment.to_vec();
         let kubeconfig;
-        match &self.place {
-            Place::Folder(folder) => command.extend(folder.options()),
-            Place::ApiServer(server) => {
-                kubeconfig = server.kubeconfig(identity);
-                environment.push(("KUBECONFIG", &kubeconfig));
-            }
+        if let Place::ApiServer(server) = &self.place {
+            kubeconfig = server.kubeconfig(identity);
+            environment.push(("KUBECONFIG", &kubeconfig));
         }
         // As the DaemonSet and the Deployment say it.
         environment.push(if identity == OPERATOR {
@@ -173,6 +179,11 @@ impl Fleet {
             ("NODE_NAME", identity)
         });
         self.lab.host(host)?.spawn(command, &environment)
+    }
+
+    /// The running operator. Fails where it does not run.
+    pub fn operator(&self) -> Result<&Process> {
+        self.operator.as_ref().context("the operator does not run")
     }
 
     /// Kills the operator with SIGKILL. Fails where it does not run.
@@ -192,9 +203,26 @@ impl Fleet {
         node: &str,
         environment: &[(&str, &str)],
     ) -> Result<()> {
-        let agent = self.spawn(node, node, program, environment)?;
+        let agent = self.spawn(node, node, self.command(program), environment)?;
         self.agents.insert(node.to_owned(), agent);
         Ok(())
+    }
+
+    /// Starts the agent of a node through another program that becomes it: `["setpriv", …]`.
+    ///
+    /// Fails where that program cannot be started.
+    pub fn start_agent_through(&mut self, node: &str, program: &[&str]) -> Result<()> {
+        let command = program.iter().map(|word| (*word).to_owned()).chain(self.command(&self.agent_program));
+        let agent = self.spawn(node, node, command.collect(), &[])?;
+        self.agents.insert(node.to_owned(), agent);
+        Ok(())
+    }
+
+    /// Runs another agent of a node to its end, with the first one beside it. Fails where it cannot be started.
+    pub fn run_second_agent(&self, node: &str) -> Result<Output> {
+        let mut command = self.command(&self.agent_program);
+        command.extend(["--node".to_owned(), node.to_owned()]);
+        self.lab.host(node)?.run(command)
     }
 
     /// Starts the agents of nodes. Fails where one cannot be started.

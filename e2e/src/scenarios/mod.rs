@@ -10,6 +10,7 @@ pub mod lab_itself;
 pub mod one_answer;
 pub mod random_tables;
 pub mod recipe;
+pub mod troubles;
 
 use std::collections::BTreeMap;
 use std::fs::OpenOptions;
@@ -46,6 +47,7 @@ pub fn all() -> impl Iterator<Item = &'static Scenario> {
         random_tables::SCENARIOS,
         one_answer::SCENARIOS,
         killed::SCENARIOS,
+        troubles::SCENARIOS,
     ]
     .into_iter()
     .flatten()

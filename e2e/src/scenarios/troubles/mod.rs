@@ -1,0 +1,22 @@
+//! (j) Each trouble has one clear reason; nothing is lost by it, and the other service goes on.
+//!
+//! Every scenario has the same two services ([`site`]): `web`, which gets into trouble, and `other`, which must not
+//! notice.
+
+mod agents;
+mod manifests;
+mod nodes;
+mod plans;
+mod reboots;
+mod site;
+
+use super::Scenario;
+
+/// The scenarios of this module.
+pub const SCENARIOS: &[Scenario] = &[
+    Scenario { name: "trouble-manifests", rows: &["j"], needs_ipvs: true, run: manifests::manifests },
+    Scenario { name: "trouble-plans", rows: &["j"], needs_ipvs: true, run: plans::plans },
+    Scenario { name: "trouble-nodes", rows: &["j"], needs_ipvs: true, run: nodes::nodes },
+    Scenario { name: "trouble-agents", rows: &["j"], needs_ipvs: true, run: agents::agents },
+    Scenario { name: "trouble-reboots", rows: &["j"], needs_ipvs: true, run: reboots::reboots },
+];
