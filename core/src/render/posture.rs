@@ -42,7 +42,12 @@ impl<'a> Draft<'a> {
         if place.duty.attract {
             match &place.uplink {
                 Ok(uplink) => self.attract(vip, *uplink, &place.duty),
-                Err(trouble) => self.trouble_all(&place.duty, trouble),
+                Err(trouble) => {
+                    // A slip of the pen in a link's name must not take a VIP from where it is held.
+                    let held = self.local.ours.iter().filter(|key| key.address == vip);
+                    self.wanted.keep.extend(held.map(|key| Item::Address(*key)));
+                    self.trouble_all(&place.duty, trouble);
+                }
             }
         }
     }

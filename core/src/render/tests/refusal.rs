@@ -18,6 +18,17 @@ fn without_its_uplink_a_vip_is_bound_but_not_attracted() {
 }
 
 #[test]
+fn a_misspelt_uplink_takes_no_vip_from_where_it_is_held() {
+    let mut local = local();
+    add(&mut local, "eth0", "192.168.10.40/32");
+    local.ours.insert(ON_UPLINK.parse().unwrap());
+    let plan = with_duties(|vip| vip.interface = Some(link("eth9")));
+    let wanted = wanted(&plan, &local);
+    assert_eq!(reasons(&wanted), [Reason::UnknownInterface]);
+    assert!(keeps(&wanted, ON_UPLINK) && !wants(&wanted, ON_UPLINK));
+}
+
+#[test]
 fn a_vip_that_is_an_address_of_the_node_is_refused_whole() {
     let nothing = |local: &Local| {
         let wanted = wanted(&plan(), local);
