@@ -73,7 +73,7 @@ pub struct PartVerdict {
     pub revision: Revision,
     /// Whether the node is believed to be alive.
     pub alive: bool,
-    /// Whether there is a report on the service from the node's present boot.
+    /// Whether there is a report from the node's present boot; it may say nothing of the service.
     pub heard: bool,
     /// Whether that report says that this revision is in place.
     pub acknowledged: bool,

@@ -59,7 +59,7 @@ fn parts<'a>(
             let verdict = PartVerdict {
                 revision: part.revision,
                 alive: past.alive(node),
-                heard: past.service_report(name, node).is_some(),
+                heard: past.report(node).is_some(),
                 acknowledged: same && past.acknowledged(name, node),
             };
             parts.entry(name).or_default().insert(node.clone(), verdict);

@@ -182,3 +182,17 @@ fn a_group_names_settings_that_lost_and_directors_that_are_silent() {
     assert!(of(ConditionKind::Programmed).message.contains("older"));
     assert_eq!(of(ConditionKind::Ready).status, ConditionStatus::False);
 }
+
+#[test]
+fn an_agent_that_can_say_nothing_of_services_is_heard_of_itself_but_not_from_an_earlier_boot() {
+    let (mut verdict, mut reports) = (verdict(), reports());
+    let report = reports.get_mut(&"director-1".into()).unwrap();
+    report.services.clear();
+    report.node.troubles.insert(Trouble::new(Reason::NotPermitted, "the agent lacks CAP_NET_ADMIN"));
+    let director = verdict.parts.get_mut(&"director-1".into()).unwrap();
+    director.acknowledged = false;
+    let reason = |verdict: &Verdict| judged(verdict, &reports, ConditionKind::Programmed).1;
+    assert_eq!(reason(&verdict), Reason::NotPermitted);
+    verdict.parts.get_mut(&"director-1".into()).unwrap().heard = false;
+    assert_eq!(reason(&verdict), Reason::Pending);
+}
