@@ -225,7 +225,11 @@ impl Objects {
     /// The specification. One that cannot be read is a problem and, as its object's name is known, a verdict.
     fn specification<S: DeserializeOwned>(&mut self, document: &Document<'_>) -> Result<S, String> {
         document.read::<WithSpec<Strict<S>>>().map(|with| with.spec.0).map_err(|problem| {
-            let message = problem.message.clone();
+            // What is wrong does not always say where: a port that is no number is an "invalid i32".
+            let message = match problem.place {
+                Some((line, column)) => format!("line {line}, column {column}: {}", problem.message),
+                None => problem.message.clone(),
+            };
             self.problems.push(problem);
             message
         })

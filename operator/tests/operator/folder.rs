@@ -108,6 +108,8 @@ fn a_manifest_that_cannot_be_read_harms_nobody() {
     world.until("the complaint", || world.log().contains("mail.yaml:").then_some(()));
     let reason = world.until("the verdict", || world.condition("news", "Accepted"));
     assert_eq!(reason, ("False".to_owned(), "InvalidSpec".to_owned()));
+    let status = world.status("shop.news").unwrap().to_string();
+    assert!(status.contains("line 6, column "), "the condition names the place too: {status}");
     assert!(world.log().contains("news.yaml:6:"), "the place of the mistake is named: {}", world.log());
 
     // A service that comes meanwhile is served, those that are there stay.
