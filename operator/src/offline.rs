@@ -8,13 +8,12 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use lvs_core::names::NodeName;
-use lvs_core::plan::{Plan as Decided, plan as decide, settled};
+use lvs_core::plan::{Plan as Decided, plan as decide, settled, unseen};
 use lvs_core::verdict::Judgement;
 use serde_json::Value;
 
 use crate::arguments::{Output, Plan};
 use crate::clock;
-use crate::decide::unsafe_to_decide;
 use crate::folder::{PLANS, REPORTS, scan};
 use crate::manifest::{self, Objects, Problem, print};
 use crate::memory::Memory;
@@ -25,7 +24,7 @@ use crate::snapshot::Snapshot;
 pub(crate) fn plan(arguments: &Plan) -> anyhow::Result<ExitCode> {
     let (mut snapshot, complaints) = read(&arguments.filenames)?;
     snapshot.cluster.epoch = snapshot.highest_epoch().max(1);
-    if let Some(why) = unsafe_to_decide(&snapshot) {
+    if let Some(why) = unseen(&snapshot.cluster) {
         print_lines("error", &complaints);
         anyhow::bail!("{why}");
     }

@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use lvs_core::plan::unseen;
 use lvs_core::time::{Monotonic, Time};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::authority::Authority;
 use crate::change::{Change, changes};
 use crate::clock;
-use crate::decide::{Decision, decide, unsafe_to_decide};
+use crate::decide::{Decision, decide};
 use crate::health::Health;
 use crate::memory::Memory;
 use crate::observe::Observe;
@@ -133,7 +134,7 @@ impl Loop {
     }
 
     fn is_held(&mut self, snapshot: &Snapshot) -> bool {
-        let why = unsafe_to_decide(snapshot);
+        let why = unseen(&snapshot.cluster).map(|unseen| unseen.to_string());
         if let Some(why) = why.as_ref().filter(|why| self.held.as_ref() != Some(why)) {
             tracing::error!("{why}");
         }

@@ -19,6 +19,7 @@ mod past;
 mod real_server;
 mod settle;
 mod stage;
+mod unseen;
 mod verdict;
 
 #[cfg(test)]
@@ -27,6 +28,7 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use settle::settled;
+pub use unseen::{Unseen, unseen};
 
 use crate::cluster::Cluster;
 use crate::names::{GroupName, NodeName, ServiceName};

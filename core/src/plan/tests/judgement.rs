@@ -3,7 +3,7 @@
 use super::world::{World, service_name, vip};
 use crate::cluster::{AllowedRealServers, RealServerSpec, RealServerTarget};
 use crate::node_report::Trouble;
-use crate::plan::{plan, settled};
+use crate::plan::{plan, settled, unseen};
 use crate::reason::Reason;
 use crate::time::Time;
 use crate::verdict::Verdict;
@@ -186,4 +186,17 @@ fn everything_withdraws() {
     assert!(world.cluster.previous.is_empty(), "{:#?}", world.cluster.previous);
     assert!(world.agents.values().all(super::agent::Agent::is_untouched));
     assert_eq!(world.cluster.services.len(), 1, "the VirtualServices stay");
+}
+
+#[test]
+fn what_an_incomplete_snapshot_may_hide_is_named() {
+    let mut world = World::new();
+    world.apply("web", &[40], &["c"]);
+    world.settle();
+    world.cluster.nodes.remove(&"c".into());
+    world.cluster.groups.clear();
+    assert_eq!(unseen(&world.cluster), None, "a complete snapshot hides nothing");
+    world.cluster.complete = false;
+    let hidden = unseen(&world.cluster).unwrap();
+    assert_eq!((hidden.nodes, hidden.groups), (["c".into()].into(), ["edge".into()].into()));
 }
