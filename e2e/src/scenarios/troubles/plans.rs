@@ -88,7 +88,8 @@ fn without_web(site: &Site) -> Result<String> {
     let removed = services.filter_map(|services| services.remove("default/web")).count();
     ensure!(removed == 1, "{removed} slices had a part of web");
     // JSON is YAML too.
-    Ok(documents.iter().map(|document| format!("---\n{document}\n")).collect())
+    let documents: Vec<String> = documents.iter().map(ToString::to_string).collect();
+    Ok(documents.join("\n---\n"))
 }
 
 fn unchanged(site: &Site, before: &Snapshot) -> Result<()> {

@@ -171,7 +171,7 @@ impl Site {
             let troubles = documents.iter().filter_map(|document| document["status"]["troubles"].as_array());
             let found = troubles.flatten().find(|trouble| trouble["reason"] == reason);
             let found = found.with_context(|| format!("it reports {documents:?}"))?;
-            message = found["message"].as_str().unwrap_or_default().to_owned();
+            found["message"].as_str().unwrap_or_default().clone_into(&mut message);
             Ok(true)
         })?;
         Ok(message)
