@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Host;
 use super::frame::{Mac, claim, question};
-use super::packet::{Background, PacketSocket};
+use super::packet::{Background, PacketSocket, Seen};
 
 /// One answer to one question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -125,10 +125,11 @@ impl Asker {
         let start = Instant::now();
         let mut next = start;
         while !stop.load(Ordering::Relaxed) {
-            // What has come is read before anything more is asked, and after a pause nothing is caught up on: so an
-            // answer is never taken for one to a later question.
-            while self.listen(start)? {}
+            self.take(start, self.socket.receive()?);
             if Instant::now() >= next {
+                // What has come is read before anything more is asked, and after a pause nothing is caught up on: so
+                // an answer is never taken for one to a later question.
+                self.take_all(start)?;
                 let number = self.found.asked.len();
                 self.socket.send(&self.questions[number % self.questions.len()].1)?;
                 self.found.asked.push(milliseconds(start.elapsed()));
@@ -137,15 +138,25 @@ impl Asker {
         }
         // The last question's answers are under way.
         let end = Instant::now() + super::packet::SETTLE;
-        while self.listen(start)? || Instant::now() < end {}
+        while Instant::now() < end {
+            self.take(start, self.socket.receive()?);
+        }
+        self.take_all(start)?;
         Ok(self.found)
     }
 
-    /// Takes one frame, and says whether there was one.
-    fn listen(&mut self, start: Instant) -> Result<bool> {
-        let Some(seen) = self.socket.receive()? else { return Ok(false) };
-        let claim = claim(&seen.bytes).filter(|claim| claim.address == self.target && !seen.outgoing);
-        let Some(claim) = claim else { return Ok(true) };
+    /// Takes every frame that has come.
+    fn take_all(&mut self, start: Instant) -> Result<()> {
+        while let Some(seen) = self.socket.take_received()? {
+            self.take(start, Some(seen));
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, start: Instant, seen: Option<Seen>) {
+        let Some(seen) = seen.filter(|seen| !seen.outgoing) else { return };
+        let claim = claim(&seen.bytes).filter(|claim| claim.address == self.target);
+        let Some(claim) = claim else { return };
         let at = milliseconds(seen.at.saturating_duration_since(start));
         if self.found.heard.last() != Some(&claim.mac) {
             self.found.heard.push(claim.mac);
@@ -154,7 +165,6 @@ impl Asker {
             Some(question) => self.found.answers.push(Answer { question, milliseconds: at, mac: claim.mac }),
             None => self.found.claims.push((at, claim.mac)),
         }
-        Ok(true)
     }
 
     /// The latest question that `sender` asked.

@@ -1,6 +1,6 @@
 //! Frames on a link of a host: a packet(7) socket, and a capture that runs beside the scenario.
 
-use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, anyhow, bail};
 use nix::errno::Errno;
 use nix::net::if_::if_nametoindex;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::sockopt::{RcvBuf, ReceiveTimeout};
 use nix::sys::socket::{
     AddressFamily, LinkAddr, SockFlag, SockProtocol, SockType, recvfrom, setsockopt, socket,
@@ -61,6 +62,18 @@ impl PacketSocket {
     /// Sends one frame. Fails where the link is down.
     pub fn send(&self, frame: &[u8]) -> Result<()> {
         nix::unistd::write(&self.socket, frame).map(drop).context("send a frame")
+    }
+
+    /// A frame that has come already; unlike [`Self::receive`] it ends also where frames keep coming.
+    ///
+    /// Fails where the link is gone.
+    pub fn take_received(&self) -> Result<Option<Seen>> {
+        let mut waiting = [PollFd::new(self.socket.as_fd(), PollFlags::POLLIN)];
+        match poll(&mut waiting, PollTimeout::ZERO) {
+            Ok(0) | Err(Errno::EINTR) => Ok(None),
+            Ok(_) => self.receive(),
+            Err(error) => Err(error).context("look for a frame"),
+        }
     }
 
     /// The next frame; nothing where none comes for 2 ms. Fails where the link is gone.
@@ -140,7 +153,7 @@ pub fn capture(host: &Host, link: &str, wanted: fn(&[u8]) -> bool) -> Result<Bac
             seen.extend(socket.receive()?.filter(|frame| wanted(&frame.bytes)));
         }
         // What was queued when the stop came belongs to the time before it.
-        while let Some(frame) = socket.receive()? {
+        while let Some(frame) = socket.take_received()? {
             seen.extend(Some(frame).filter(|frame| wanted(&frame.bytes)));
         }
         Ok(seen)
