@@ -147,7 +147,7 @@ impl<H: Host> Worker<H> {
             Ok(outcome) => self.conclude(&plan, &outcome),
             Err(PassError::Stopped) => None,
             Err(error) => {
-                self.fail(&error.into());
+                self.fail(&plan, &error.into());
                 None
             }
         };
@@ -168,7 +168,7 @@ impl<H: Host> Worker<H> {
     }
 
     /// Says that a pass was impossible, once for each different reason, beside what was last known of the node.
-    fn fail(&mut self, error: &anyhow::Error) {
+    fn fail(&mut self, plan: &NodePlan, error: &anyhow::Error) {
         let message = format!("{error:#}");
         if self.failing.as_ref() != Some(&message) {
             tracing::error!("{message}");
@@ -176,6 +176,10 @@ impl<H: Host> Worker<H> {
         }
         self.health.came_round(false);
         let mut report = self.known.clone();
+        if report.node.lineage.is_empty() {
+            // No pass has been possible yet. The operator hears only an agent that follows a plan of its own.
+            report.node.lineage.clone_from(&plan.lineage);
+        }
         report.node.troubles.extend(self.troubles.iter().cloned());
         report.node.troubles.insert(Trouble::new(Reason::KernelRefused, message));
         self.publish(report);

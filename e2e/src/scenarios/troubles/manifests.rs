@@ -46,7 +46,7 @@ fn does_not_parse(bench: &mut Bench, site: &Site) -> Result<()> {
 fn does_not_fit(bench: &mut Bench, site: &Site) -> Result<()> {
     let before = site.entries("director-1", WEB)?;
     for (from, to, field) in
-        [("port: 80", "port: eighty", "line 8, column "), ("scheduler: rr", "schedular: wlc", "schedular")]
+        [("port: 80", "port: eighty", "line 7, column "), ("scheduler: rr", "schedular: wlc", "schedular")]
     {
         site.edit_web(from, to)?;
         let message = site.fleet.wait_reason("web", "Accepted", "InvalidSpec")?;

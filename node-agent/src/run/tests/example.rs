@@ -64,6 +64,8 @@ pub(super) struct Director {
     pub(super) now: Monotonic,
     /// Operations that are refused.
     pub(super) refused: BTreeMap<Op, Refusal>,
+    /// Whether its kernel refuses to be read.
+    pub(super) unreadable: bool,
     /// What a probe of any VIP finds.
     pub(super) probed: ProbeOutcome,
     /// Operations that somebody else undoes as soon as they are done: each is removed again.
@@ -82,6 +84,7 @@ impl Director {
             node: Supposed { kernel, local },
             now: Monotonic(1000),
             refused: BTreeMap::new(),
+            unreadable: false,
             probed: ProbeOutcome::Clean,
             undone: BTreeSet::new(),
             applied: Vec::new(),
@@ -96,6 +99,7 @@ impl Host for Director {
     }
 
     fn observe(&mut self, plan: &NodePlan) -> anyhow::Result<(Kernel, Local)> {
+        anyhow::ensure!(!self.unreadable, "Operation not permitted");
         self.node.observe(plan)
     }
 

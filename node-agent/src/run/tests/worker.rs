@@ -107,3 +107,17 @@ fn a_worker_that_is_told_to_stop_changes_nothing_any_more() {
     worker.run(&wakes);
     assert_eq!(*reported.borrow(), None);
 }
+
+#[test]
+fn an_agent_that_cannot_read_its_kernel_says_so_under_its_plans_lineage() {
+    let folder = tempfile::tempdir().unwrap();
+    let (reports, reported) = watch::channel(None);
+    let mut worker = worker(folder.path().join("plan.json"), reports);
+    worker.engine.host.unreadable = true;
+    worker.hear(Wake::Plan(Box::new(plan())));
+    worker.round();
+    let report = reported.borrow().clone().unwrap();
+    assert_eq!(reasons(&report), [Reason::KernelRefused]);
+    // The operator hears nobody who follows somebody else's plans.
+    assert_eq!((report.node.lineage, report.services.len()), (plan().lineage, 0));
+}
