@@ -112,7 +112,7 @@ fn ports() -> Vec<Case> {
         port(0, Refused("port: 0 is not within")),
         port(-1, Refused("port: -1 is not within")),
         port(65536, Refused("port: 65536 is not within")),
-        port(4_294_967_376, Refused("port: 4294967376 is no")),
+        port(4_294_967_376, Refused("port: 4294967376 is no int32")),
         ("/spec/ports/0/port", json!("80"), Refused("must be of type integer")),
         ("/spec/ports/-", json!({"port": 80, "protocol": "UDP"}), Accepted),
         ("/spec/ports/-", json!({"port": 80, "protocol": "SCTP"}), Accepted),
