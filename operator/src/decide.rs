@@ -28,7 +28,7 @@ pub(crate) fn decide(snapshot: &Snapshot, now: Time) -> Decision {
     let reports = &snapshot.cluster.reports;
     let service = |(name, verdict)| {
         let name: &ServiceName = name;
-        (name.clone(), status::service(verdict, reports, snapshot.service_statuses.get(name), now))
+        (name.clone(), status::service(name, verdict, reports, snapshot.service_statuses.get(name), now))
     };
     let group = |(name, verdict)| {
         let name: &GroupName = name;

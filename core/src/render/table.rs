@@ -15,15 +15,14 @@ use crate::reason::Reason;
 
 /// Why nothing of a service's table can be wanted.
 pub(super) fn missing(form: &ServiceForm, local: &Local) -> Option<Trouble> {
-    let node = &local.node;
     if !local.ipvs {
-        let message = format!("node {node} has no IPVS: load the module ip_vs");
+        let message = "the kernel has no IPVS: load the module ip_vs".to_owned();
         return Some(Trouble::new(Reason::IpvsMissing, message));
     }
     let scheduler = form.scheduler;
     let lacks = !local.schedulers.is_empty() && !local.schedulers.contains(&scheduler);
     lacks.then(|| {
-        let message = format!("node {node} has no scheduler {scheduler}: load the module ip_vs_{scheduler}");
+        let message = format!("the kernel has no scheduler {scheduler}: load the module ip_vs_{scheduler}");
         Trouble::new(Reason::SchedulerMissing, message)
     })
 }

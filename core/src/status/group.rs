@@ -94,7 +94,7 @@ pub fn group(
     let conditions = vec![
         stamp.judged(ConditionKind::Accepted, verdict.accepted.clone()),
         stamp.judged(ConditionKind::ResolvedRefs, verdict.resolved.clone()),
-        stamp.judged(ConditionKind::Programmed, programmed(verdict)),
+        stamp.judged(ConditionKind::Programmed, programmed(verdict, reports)),
         stamp.judged(ConditionKind::Ready, ready(verdict, &directors)),
     ];
     GroupStatus {
@@ -123,16 +123,24 @@ fn summary(directors: &[DirectorRow]) -> GroupSummary {
     }
 }
 
-fn programmed(verdict: &GroupVerdict) -> Judgement {
-    match verdict.setting_conflicts.iter().next() {
-        Some((node, other)) => Judgement::no(
-            Reason::NodeSettingConflict,
-            format!(
-                "{node}: DirectorGroup {other} is older and has other timeouts, which count for the whole node."
-            ),
-        ),
-        None => Judgement::yes(Reason::Programmed, "The group's node-wide settings are in force."),
+fn programmed(verdict: &GroupVerdict, reports: &Reports) -> Judgement {
+    if let Some((node, other)) = verdict.setting_conflicts.iter().next() {
+        let message = format!(
+            "{node}: DirectorGroup {other} is older and has other timeouts, which count for the whole node."
+        );
+        return Judgement::no(Reason::NodeSettingConflict, message);
     }
+    let heard = verdict.directors.keys().filter_map(|node| Some((node, reports.get(node)?)));
+    for (node, report) in heard {
+        if let Some(trouble) = report.node.troubles.first() {
+            return Judgement::no(trouble.reason, format!("{node}: {}", trouble.message));
+        }
+        if !report.node.ipvs {
+            let message = format!("{node}: the kernel has no IPVS: load the module ip_vs");
+            return Judgement::no(Reason::IpvsMissing, message);
+        }
+    }
+    Judgement::yes(Reason::Programmed, "The group's node-wide settings are in force.")
 }
 
 fn ready(verdict: &GroupVerdict, directors: &[DirectorRow]) -> Judgement {

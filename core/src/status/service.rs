@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Condition, ConditionKind, ConditionStatus, Reports, Stamp, join};
-use crate::names::{GroupName, NodeName};
+use crate::names::{GroupName, NodeName, ServiceName};
 use crate::node_plan::StageName;
 use crate::node_report::Trouble;
 use crate::reason::Reason;
@@ -86,9 +86,10 @@ pub struct RealServerRow {
     pub since: Option<Time>,
 }
 
-/// The status of a service.
+/// The status of the service `name`.
 #[must_use]
 pub fn service(
+    name: &ServiceName,
     verdict: &Verdict,
     reports: &Reports,
     previous: Option<&ServiceStatus>,
@@ -100,9 +101,9 @@ pub fn service(
     let conditions = vec![
         stamp.judged(ConditionKind::Accepted, verdict.accepted.clone()),
         stamp.judged(ConditionKind::ResolvedRefs, verdict.resolved.clone()),
-        stamp.judged(ConditionKind::Programmed, programmed(verdict, reports)),
+        stamp.judged(ConditionKind::Programmed, programmed(name, verdict, reports)),
         stamp.condition(ConditionKind::Proved, ConditionStatus::Unknown, Reason::ProofsAbsent, proofs),
-        stamp.judged(ConditionKind::Ready, ready(verdict, reports)),
+        stamp.judged(ConditionKind::Ready, ready(name, verdict, reports)),
     ];
     ServiceStatus {
         observed_generation: generation,
@@ -118,11 +119,11 @@ fn row(address: IpAddr, vip: &VipVerdict) -> VipRow {
 }
 
 /// Every node has acknowledged the present revision, and none has found anything wrong with it.
-fn programmed(verdict: &Verdict, reports: &Reports) -> Judgement {
+fn programmed(name: &ServiceName, verdict: &Verdict, reports: &Reports) -> Judgement {
     if verdict.parts.is_empty() {
         return Judgement::no(verdict.accepted.reason, "No node has a part of this service.");
     }
-    let mut troubles = troubles(verdict, reports);
+    let mut troubles = troubles(name, verdict, reports);
     if let Some((node, trouble)) = troubles.next() {
         let more = troubles.take_while(|(other, _)| *other == node).map(|(_, more)| more.message.as_str());
         let all: Vec<&str> =
@@ -149,6 +150,7 @@ fn programmed(verdict: &Verdict, reports: &Reports) -> Judgement {
 
 /// What nodes with a part of the service have found wrong, node by node.
 fn troubles<'a>(
+    name: &'a ServiceName,
     verdict: &'a Verdict,
     reports: &'a Reports,
 ) -> impl Iterator<Item = (&'a NodeName, &'a Trouble)> {
@@ -156,16 +158,14 @@ fn troubles<'a>(
     heard.flat_map(|(node, part)| {
         let report = reports.get(node);
         let whole = report.into_iter().flat_map(|report| &report.node.troubles);
-        let services = report.into_iter().flat_map(|report| report.services.values());
-        let own = services
-            .filter(|service| service.revision == part.revision)
-            .flat_map(|service| &service.troubles);
+        let own = report.and_then(|report| report.services.get(name));
+        let own = own.filter(|own| own.revision == part.revision).into_iter().flat_map(|own| &own.troubles);
         own.chain(whole).map(move |trouble| (node, trouble))
     })
 }
 
 /// Traffic flows: each VIP is held by a director that is alive, and a real server gets connections.
-fn ready(verdict: &Verdict, reports: &Reports) -> Judgement {
+fn ready(name: &ServiceName, verdict: &Verdict, reports: &Reports) -> Judgement {
     if verdict.vips.is_empty() {
         return Judgement::no(
             verdict.accepted.reason,
@@ -173,7 +173,7 @@ fn ready(verdict: &Verdict, reports: &Reports) -> Judgement {
         );
     }
     for (address, vip) in &verdict.vips {
-        if !held(verdict, reports, *address, vip) {
+        if !held(name, verdict, reports, *address, vip) {
             let (reason, message) = vip.trouble.clone().unwrap_or_else(|| {
                 (Reason::HolderPending, format!("No director has reported that it holds {address}."))
             });
@@ -192,11 +192,11 @@ fn ready(verdict: &Verdict, reports: &Reports) -> Judgement {
     Judgement::no(Reason::NoRealServer, why)
 }
 
-fn held(verdict: &Verdict, reports: &Reports, address: IpAddr, vip: &VipVerdict) -> bool {
+fn held(name: &ServiceName, verdict: &Verdict, reports: &Reports, address: IpAddr, vip: &VipVerdict) -> bool {
     let Some(holder) = &vip.holder else { return false };
     let counts = verdict.parts.get(holder).is_some_and(|part| part.alive && part.heard);
-    let services = reports.get(holder).into_iter().flat_map(|report| report.services.values());
-    counts && services.filter_map(|service| service.vips.get(&address)).any(|vip| vip.held)
+    let report = reports.get(holder).and_then(|report| report.services.get(name));
+    counts && report.and_then(|report| report.vips.get(&address)).is_some_and(|vip| vip.held)
 }
 
 fn summary(verdict: &Verdict) -> Summary {

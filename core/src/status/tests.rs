@@ -3,11 +3,16 @@ use std::net::IpAddr;
 
 use super::ConditionKind::{Accepted, Programmed, Proved, Ready, ResolvedRefs};
 use super::*;
+use crate::names::ServiceName;
 use crate::node_plan::{Revision, StageName};
 use crate::node_report::{ServiceReport, Trouble, VipReport};
 use crate::verdict::{GroupVerdict, PartVerdict, RealServerVerdict, Verdict, VipVerdict};
 
 const VIP: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 168, 10, 40));
+
+fn web() -> ServiceName {
+    "default/web".parse().unwrap()
+}
 
 /// A service that is well: `director-1` holds its VIP, `rs-1` serves.
 fn verdict() -> Verdict {
@@ -59,7 +64,7 @@ fn reports() -> Reports {
             vips,
             troubles: BTreeSet::new(),
         };
-        NodeReport { services: [("default/web".parse().unwrap(), service)].into(), ..NodeReport::default() }
+        NodeReport { services: [(web(), service)].into(), ..NodeReport::default() }
     };
     [("director-1".into(), report(true)), ("rs-1".into(), report(false))].into()
 }
@@ -70,12 +75,12 @@ fn condition(status: &ServiceStatus, kind: ConditionKind) -> (ConditionStatus, R
 }
 
 fn judged(verdict: &Verdict, reports: &Reports, kind: ConditionKind) -> (ConditionStatus, Reason) {
-    condition(&service(verdict, reports, None, Time(0)), kind)
+    condition(&service(&web(), verdict, reports, None, Time(0)), kind)
 }
 
 #[test]
 fn a_service_that_is_well_says_so_in_five_conditions() {
-    let status = service(&verdict(), &reports(), None, Time(0));
+    let status = service(&web(), &verdict(), &reports(), None, Time(0));
     let kinds: Vec<ConditionKind> = status.conditions.iter().map(|condition| condition.kind).collect();
     assert_eq!(kinds, [Accepted, ResolvedRefs, Programmed, Proved, Ready]);
     assert_eq!(condition(&status, Ready), (ConditionStatus::True, Reason::Ready));
@@ -90,10 +95,10 @@ fn a_service_that_is_well_says_so_in_five_conditions() {
 
 #[test]
 fn a_transition_keeps_its_time_until_the_next() {
-    let first = service(&verdict(), &reports(), None, Time(1000));
-    let second = service(&verdict(), &reports(), Some(&first), Time(2000));
+    let first = service(&web(), &verdict(), &reports(), None, Time(1000));
+    let second = service(&web(), &verdict(), &reports(), Some(&first), Time(2000));
     assert_eq!(first, second);
-    let third = service(&verdict(), &Reports::new(), Some(&second), Time(3000));
+    let third = service(&web(), &verdict(), &Reports::new(), Some(&second), Time(3000));
     let ready = third.conditions.iter().find(|condition| condition.kind == ConditionKind::Ready).unwrap();
     assert_eq!((ready.status, ready.last_transition_time), (ConditionStatus::False, Time(3000)));
 }
@@ -114,7 +119,7 @@ fn a_trouble_of_a_node_is_the_reason_and_the_node_is_named() {
     let mut reports = reports();
     let service_report = reports.get_mut(&"director-1".into()).unwrap().services.values_mut().next().unwrap();
     service_report.troubles.insert(Trouble::new(Reason::SchedulerMissing, "no ip_vs_mh"));
-    let status = service(&verdict(), &reports, None, Time(0));
+    let status = service(&web(), &verdict(), &reports, None, Time(0));
     let programmed =
         status.conditions.iter().find(|condition| condition.kind == ConditionKind::Programmed).unwrap();
     assert_eq!(programmed.reason, Reason::SchedulerMissing);
@@ -156,7 +161,7 @@ fn troubled_real_servers_come_first_and_64_are_enough() {
     verdict.real_servers =
         (0..99).map(|number| real_server(&format!("s{number:02}"), StageName::Serving)).collect();
     verdict.real_servers[98].stage = StageName::Pending;
-    let status = service(&verdict, &reports(), None, Time(0));
+    let status = service(&web(), &verdict, &reports(), None, Time(0));
     assert_eq!(status.real_servers.len(), 64);
     assert_eq!(status.real_servers[0].name, "s98");
     assert_eq!(status.summary.real_servers, "98/99");
@@ -181,6 +186,43 @@ fn a_group_names_settings_that_lost_and_directors_that_are_silent() {
     assert_eq!(of(ConditionKind::Programmed).reason, Reason::NodeSettingConflict);
     assert!(of(ConditionKind::Programmed).message.contains("older"));
     assert_eq!(of(ConditionKind::Ready).status, ConditionStatus::False);
+}
+
+#[test]
+fn a_group_says_which_director_cannot_forward_and_why() {
+    let verdict = GroupVerdict {
+        generation: 1,
+        accepted: Judgement::yes(Reason::Accepted, "In force."),
+        resolved: Judgement::yes(Reason::Resolved, "Found."),
+        directors: BTreeMap::from([("director-1".into(), crate::verdict::DirectorVerdict::default())]),
+        setting_conflicts: BTreeMap::new(),
+        leaving: BTreeSet::new(),
+    };
+    let programmed = |reports: &Reports| {
+        let status = group(&verdict, reports, None, Time(0));
+        let found = status.conditions.into_iter().find(|condition| condition.kind == Programmed).unwrap();
+        (found.reason, found.message)
+    };
+    let mut reports = reports();
+    let (reason, message) = programmed(&reports);
+    assert_eq!((reason, message.starts_with("director-1: ")), (Reason::IpvsMissing, true), "{message}");
+    let node = &mut reports.get_mut(&"director-1".into()).unwrap().node;
+    node.ipvs = true;
+    node.troubles.insert(Trouble::new(Reason::NotPermitted, "the agent lacks CAP_NET_ADMIN"));
+    assert_eq!(programmed(&reports).0, Reason::NotPermitted);
+    reports.get_mut(&"director-1".into()).unwrap().node.troubles.clear();
+    assert_eq!(programmed(&reports).0, Reason::Programmed);
+}
+
+#[test]
+fn only_what_a_node_says_of_the_service_itself_counts() {
+    let (verdict, mut reports) = (verdict(), reports());
+    let services = &mut reports.get_mut(&"director-1".into()).unwrap().services;
+    let other = services.remove(&web()).unwrap();
+    services.insert("default/other".parse().unwrap(), other);
+    let status = service(&web(), &verdict, &reports, None, Time(0));
+    let ready = status.conditions.iter().find(|condition| condition.kind == Ready).unwrap();
+    assert_eq!(ready.status, ConditionStatus::False, "another service's report is no proof: {ready:?}");
 }
 
 #[test]

@@ -7,8 +7,8 @@ use crate::node_plan::StageName;
 use crate::status;
 
 fn is_ready(world: &World, name: &str) -> bool {
-    let verdict = &world.last.verdicts[&service_name(name)];
-    let status = status::service(verdict, &world.cluster.reports, None, world.now);
+    let name = service_name(name);
+    let status = status::service(&name, &world.last.verdicts[&name], &world.cluster.reports, None, world.now);
     status.conditions.iter().all(|condition| condition.status != status::ConditionStatus::False)
 }
 
