@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Condition, ConditionKind, Reports, Stamp, join};
+use super::{Condition, ConditionKind, Reports, Stamp, join, some};
 use crate::names::NodeName;
 use crate::reason::Reason;
 use crate::time::Time;
@@ -153,8 +153,8 @@ fn ready(verdict: &GroupVerdict, directors: &[DirectorRow]) -> Judgement {
     }
     let message = format!(
         "No director is at work; not ready: {}; without a report: {}.",
-        join(in_state(DirectorState::NotReady)),
-        join(in_state(DirectorState::Silent))
+        some(&in_state(DirectorState::NotReady).collect::<Vec<_>>()),
+        some(&in_state(DirectorState::Silent).collect::<Vec<_>>())
     );
     Judgement::no(Reason::NodeUnreachable, message)
 }

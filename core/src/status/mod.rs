@@ -110,10 +110,30 @@ impl Stamp<'_> {
             kind,
             status,
             reason,
-            message,
+            message: fitting(message),
             observed_generation: self.generation,
             last_transition_time,
         }
+    }
+}
+
+/// The longest message of a condition, in characters, as the Kubernetes API conventions have it.
+const LONGEST_MESSAGE: usize = 32768;
+
+/// A message that the API server takes; one too long loses its end.
+fn fitting(mut message: String) -> String {
+    if let Some((end, _)) = message.char_indices().nth(LONGEST_MESSAGE) {
+        message.truncate(end);
+    }
+    message
+}
+
+/// The first names of many, and how many more there are.
+fn some<T: fmt::Display>(items: &[T]) -> String {
+    const MOST: usize = 8;
+    match items.len().saturating_sub(MOST) {
+        0 => join(items),
+        more => format!("{} and {more} more", join(&items[..MOST])),
     }
 }
 

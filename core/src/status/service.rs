@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Condition, ConditionKind, ConditionStatus, Reports, Stamp, join};
+use super::{Condition, ConditionKind, ConditionStatus, Reports, Stamp, join, some};
 use crate::names::{GroupName, NodeName, ServiceName};
 use crate::node_plan::StageName;
 use crate::node_report::Trouble;
@@ -135,11 +135,11 @@ fn programmed(name: &ServiceName, verdict: &Verdict, reports: &Reports) -> Judge
     let [alive, dead] =
         [alive, dead].map(|parts| parts.into_iter().map(|(node, _)| node).collect::<Vec<_>>());
     if !dead.is_empty() {
-        let message = format!("Not ready, and the present revision is not acknowledged: {}.", join(dead));
+        let message = format!("Not ready, and the present revision is not acknowledged: {}.", some(&dead));
         return Judgement::no(Reason::NodeUnreachable, message);
     }
     if !alive.is_empty() {
-        let message = format!("Waiting for the report of {}.", join(alive));
+        let message = format!("Waiting for the report of {}.", some(&alive));
         return Judgement::no(Reason::Pending, message);
     }
     Judgement::yes(

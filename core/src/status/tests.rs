@@ -238,3 +238,19 @@ fn an_agent_that_can_say_nothing_of_services_is_heard_of_itself_but_not_from_an_
     verdict.parts.get_mut(&"director-1".into()).unwrap().heard = false;
     assert_eq!(reason(&verdict), Reason::Pending);
 }
+
+#[test]
+fn a_message_has_an_end_however_many_nodes_are_silent() {
+    let mut verdict = verdict();
+    let part = PartVerdict { acknowledged: false, ..verdict.parts[&"rs-1".into()] };
+    verdict.parts = (0..1000).map(|number| (format!("node-{number:04}").as_str().into(), part)).collect();
+    let status = service(&web(), &verdict, &Reports::new(), None, Time(0));
+    let programmed = status.conditions.iter().find(|condition| condition.kind == Programmed).unwrap();
+    let wanted = "Waiting for the report of node-0000,node-0001,node-0002,node-0003,node-0004,node-0005,node-0006,\
+                  node-0007 and 992 more.";
+    assert_eq!(programmed.message, wanted);
+
+    verdict.accepted = Judgement::no(Reason::InvalidSpec, "ü".repeat(40_000));
+    let status = service(&web(), &verdict, &Reports::new(), None, Time(0));
+    assert_eq!(status.conditions[0].message.chars().count(), 32768);
+}
