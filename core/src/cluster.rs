@@ -3,11 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
 use crate::ipvs::{PortKey, Timeouts};
-use crate::names::{BootId, GroupName, LinkName, NodeName, PoolName, SchedulerName, ServiceName};
+use crate::names::{BootId, GroupName, LinkName, NodeName, PoolName, ServiceName};
 use crate::network::{AddressRange, Prefix};
-use crate::node_plan::{FormPersistence, NodePlan};
+use crate::node_plan::NodePlan;
 use crate::node_report::{NodeReport, Trouble};
+use crate::scheduling::{Scheduling, Thresholds};
 use crate::selector::Selector;
 use crate::time::Time;
 
@@ -56,10 +60,10 @@ pub struct ServiceSpec {
     pub vips: BTreeSet<IpAddr>,
     /// The ports with their names.
     pub ports: BTreeMap<PortKey, Option<String>>,
-    /// The scheduler.
-    pub scheduler: SchedulerName,
-    /// Persistence, where it is on.
-    pub persistence: Option<FormPersistence>,
+    /// How a real server is chosen.
+    pub scheduling: Scheduling,
+    /// How many connections each real server may have, where its entry does not say otherwise.
+    pub thresholds: ConnectionThresholds,
     /// The real servers by the name of their entry.
     pub real_servers: BTreeMap<String, RealServerSpec>,
 }
@@ -71,6 +75,27 @@ pub struct RealServerSpec {
     pub target: RealServerTarget,
     /// 0 to 65535.
     pub weight: u32,
+    /// How many connections each of the hosts may have; `None`: as the service says.
+    pub thresholds: Option<Thresholds>,
+}
+
+/// Limits of connections as a user writes them for a service.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ConnectionThresholds {
+    /// The limits.
+    pub limits: Thresholds,
+    /// Whose they are.
+    pub split: ThresholdSplit,
+}
+
+/// Whose the limits of a service are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum ThresholdSplit {
+    /// Each real server's.
+    #[default]
+    PerServer,
+    /// All real servers' together; each has a share by its weight.
+    ByWeight,
 }
 
 /// The hosts that an entry of `spec.realServers` means.

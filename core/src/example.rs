@@ -12,6 +12,7 @@ use crate::network::{MacAddress, Prefix};
 use crate::node_plan::{
     NodePlan, PlannedRealServer, PlannedService, PlannedVip, ServiceForm, Stage, StageName,
 };
+use crate::scheduling::{Scheduling, Thresholds};
 use crate::time::Monotonic;
 
 pub(crate) const VIP: &str = "192.168.10.40";
@@ -51,13 +52,13 @@ pub(crate) fn form() -> ServiceForm {
         node: None,
         addresses: BTreeSet::from([address(RIP), address("fd00::10")]),
         weight: 1,
+        thresholds: Thresholds::NONE,
         stage: Stage::of(StageName::Serving),
         admitted: BTreeSet::from([address(VIP), address(VIP6)]),
     };
     ServiceForm {
         ports: BTreeSet::from([PortKey { protocol: crate::network::Protocol::Tcp, port: 80 }]),
-        scheduler: "rr".parse().unwrap(),
-        persistence: None,
+        scheduling: Scheduling::by("rr".parse().unwrap()),
         real_servers: BTreeMap::from([(RealServerKey::Foreign("a".to_owned()), server)]),
         adopt: false,
     }

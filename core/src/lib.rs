@@ -35,6 +35,7 @@ pub mod plan;
 pub mod reason;
 pub mod render;
 pub mod report;
+pub mod scheduling;
 pub mod selector;
 pub mod status;
 pub mod time;

@@ -58,7 +58,15 @@ name!(
 );
 
 /// The features of this version, which an agent reports and a plan may require.
-pub const FEATURES: [&str; 2] = ["DirectRouting", "Persistence"];
+pub const FEATURES: [&str; 7] = [
+    "AllPorts",
+    "ConnectionThresholds",
+    "DirectRouting",
+    "OnePacketScheduling",
+    "Persistence",
+    "PersistenceEngine",
+    "SchedulerFlags",
+];
 
 /// A VirtualService, written `namespace/name`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -10,11 +10,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use siphasher::sip::SipHasher13;
 
-use crate::ipvs::{Persistence, PortKey, Timeouts};
+use crate::ipvs::{PortKey, Timeouts};
 use crate::names::{
-    Feature, GroupName, InvalidKey, LinkName, NodeName, PoolName, RealServerKey, SchedulerName, ServiceName,
-    as_text,
+    Feature, GroupName, InvalidKey, LinkName, NodeName, PoolName, RealServerKey, ServiceName, as_text,
 };
+use crate::scheduling::{Scheduling, Thresholds};
 use crate::time::Time;
 
 /// Everything that one node has to do.
@@ -121,11 +121,9 @@ pub struct ServiceForm {
     /// The ports, each on every VIP.
     #[schemars(with = "Vec<PortKey>")]
     pub ports: BTreeSet<PortKey>,
-    /// The scheduler.
-    pub scheduler: SchedulerName,
-    /// Seconds of persistence; absent: none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub persistence: Option<FormPersistence>,
+    /// How a real server is chosen.
+    #[serde(flatten)]
+    pub scheduling: Scheduling,
     /// The real servers, those included that wait or leave.
     #[serde(default)]
     #[schemars(with = "BTreeMap<String, PlannedRealServer>")]
@@ -133,30 +131,6 @@ pub struct ServiceForm {
     /// Whether a different IPVS entry that is not ours is taken over (annotation `lvs-operator.io/adopt`).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub adopt: bool,
-}
-
-/// Persistence for both families.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct FormPersistence {
-    /// How long a client stays with its real server after its last connection, in seconds.
-    pub timeout_seconds: u32,
-    /// The prefix length of an IPv4 client's network, 1 to 32.
-    pub ipv4_prefix_length: u8,
-    /// The prefix length of an IPv6 client's network, 1 to 128.
-    pub ipv6_prefix_length: u8,
-}
-
-impl FormPersistence {
-    /// The kernel's settings for one family.
-    #[must_use]
-    pub fn of(self, family: crate::network::Family) -> Persistence {
-        let prefix_length = match family {
-            crate::network::Family::IPv4 => self.ipv4_prefix_length,
-            crate::network::Family::IPv6 => self.ipv6_prefix_length,
-        };
-        Persistence { timeout_seconds: self.timeout_seconds, prefix_length }
-    }
 }
 
 /// A real server in a director's plan.
@@ -173,6 +147,9 @@ pub struct PlannedRealServer {
     pub addresses: BTreeSet<IpAddr>,
     /// The user's weight, 0 to 65535.
     pub weight: u32,
+    /// How many connections it may have.
+    #[serde(default, skip_serializing_if = "Thresholds::is_none")]
+    pub thresholds: Thresholds,
     /// Where it is between coming and going.
     pub stage: Stage,
     /// The VIPs for which it has an entry while it is `Serving` or `Quiesced`: those that it reported bound and

@@ -38,8 +38,8 @@ fn the_example_is_the_notes_own_case() {
     let spec = virtual_service::service(&object.metadata, Ok(&object.spec)).spec.unwrap();
     assert_eq!(spec.vips, BTreeSet::from([address("192.168.10.40")]));
     assert_eq!(spec.ports.into_keys().collect::<Vec<_>>(), [PortKey { protocol: Protocol::Tcp, port: 80 }]);
-    assert_eq!(spec.scheduler.as_str(), "rr");
-    assert_eq!(spec.persistence.unwrap().timeout_seconds, 20);
+    assert_eq!(spec.scheduling.scheduler.as_str(), "rr");
+    assert_eq!(spec.scheduling.persistence.unwrap().timeout_seconds, 20);
     for (name, entry) in &spec.real_servers {
         assert_eq!(entry.target, RealServerTarget::Node(NodeName(name.clone())));
         assert_eq!(entry.weight, 1);
@@ -72,8 +72,8 @@ spec: {vips: [{address: '2001:db8::40'}], ports: [{port: 53}], persistence: {}, 
     assert_eq!(service.created, Time(1_795_503_600_000));
     let spec = service.spec.unwrap();
     assert_eq!(spec.ports.into_keys().collect::<Vec<_>>(), [PortKey { protocol: Protocol::Tcp, port: 53 }]);
-    assert_eq!(spec.scheduler.as_str(), "wlc");
-    let persistence = spec.persistence.unwrap();
+    assert_eq!(spec.scheduling.scheduler.as_str(), "wlc");
+    let persistence = spec.scheduling.persistence.unwrap();
     assert_eq!((persistence.timeout_seconds, persistence.ipv4_prefix_length), (300, 32));
     assert_eq!(persistence.ipv6_prefix_length, 128);
     assert_eq!(spec.real_servers["a"].weight, 1);
@@ -83,7 +83,7 @@ spec: {vips: [{address: '2001:db8::40'}], ports: [{port: 53}], persistence: {}, 
 fn all_that_is_wrong_is_said_at_once_and_where() {
     let service = service(
         "metadata: {name: web}
-spec: {vips: [{address: here}], ports: [{port: 0}], realServers: [{name: a, weight: -1}]}",
+spec: {vips: [{address: here}], ports: [{port: -1}], realServers: [{name: a, weight: -1}]}",
     );
     let trouble = service.spec.unwrap_err();
     assert_eq!(trouble.reason, Reason::InvalidSpec);

@@ -57,8 +57,7 @@ impl<'a> Index<'a> {
             uid: service.uid.clone(),
             vips,
             ports: spec.ports.keys().copied().collect(),
-            scheduler: spec.scheduler,
-            persistence: spec.persistence,
+            scheduling: spec.scheduling.clone(),
             adopt: service.adopt,
             real_servers,
         };

@@ -7,10 +7,11 @@ use super::accept;
 use super::past::Past;
 use crate::cluster::{Cluster, Service};
 use crate::ipvs::PortKey;
-use crate::names::{GroupName, LinkName, NodeName, PoolName, RealServerKey, SchedulerName, ServiceName};
-use crate::node_plan::{FormPersistence, StageName};
+use crate::names::{GroupName, LinkName, NodeName, PoolName, RealServerKey, ServiceName};
+use crate::node_plan::StageName;
 use crate::node_report::Trouble;
 use crate::reason::Reason;
+use crate::scheduling::{Scheduling, Thresholds};
 use crate::verdict::Judgement;
 
 /// What the planner makes of one manifest.
@@ -33,10 +34,8 @@ pub(super) struct Form {
     pub(super) vips: BTreeMap<IpAddr, Place>,
     /// The ports.
     pub(super) ports: BTreeSet<PortKey>,
-    /// The scheduler.
-    pub(super) scheduler: SchedulerName,
-    /// Persistence.
-    pub(super) persistence: Option<FormPersistence>,
+    /// How a real server is chosen.
+    pub(super) scheduling: Scheduling,
     /// Whether foreign entries are taken over.
     pub(super) adopt: bool,
     /// The wanted real servers.
@@ -65,6 +64,8 @@ pub(super) struct WantedRealServer {
     pub(super) addresses: BTreeSet<IpAddr>,
     /// Its weight.
     pub(super) weight: u32,
+    /// How many connections it may have.
+    pub(super) thresholds: Thresholds,
 }
 
 impl Form {
@@ -187,13 +188,17 @@ fn previous_form(cluster: &Cluster, past: &Past<'_>, name: &ServiceName) -> Opti
         uid: first.uid.clone(),
         vips,
         ports: form.ports.clone(),
-        scheduler: form.scheduler,
-        persistence: form.persistence,
+        scheduling: form.scheduling.clone(),
         adopt: form.adopt,
         real_servers: real_servers
             .map(|(key, server)| {
-                let (entry, weight) = (server.entry.clone(), server.weight);
-                (key.clone(), WantedRealServer { entry, addresses: server.addresses.clone(), weight })
+                let wanted = WantedRealServer {
+                    entry: server.entry.clone(),
+                    addresses: server.addresses.clone(),
+                    weight: server.weight,
+                    thresholds: server.thresholds,
+                };
+                (key.clone(), wanted)
             })
             .collect(),
     })

@@ -9,6 +9,7 @@ use super::past::Past;
 use crate::cluster::Cluster;
 use crate::names::{Feature, NodeName, RealServerKey, ServiceName};
 use crate::node_plan::{PlannedRealServer, PlannedService, PlannedVip, Revision, ServiceForm};
+use crate::scheduling::UdpScheduling;
 
 /// The parts of a service, those included that only ask a node to leave. A node that has acknowledged that it left
 /// has none any more.
@@ -154,8 +155,7 @@ impl Writer<'_> {
         if let Some(draft) = self.draft.filter(directs) {
             return Some(ServiceForm {
                 ports: draft.ports.clone(),
-                scheduler: draft.scheduler,
-                persistence: draft.persistence,
+                scheduling: draft.scheduling.clone(),
                 real_servers: self.servers.clone(),
                 adopt: draft.adopt,
             });
@@ -169,9 +169,21 @@ impl Writer<'_> {
     }
 }
 
+/// What an agent must know to do its part.
 fn requires(part: &PlannedService) -> BTreeSet<Feature> {
-    let forwards = part.vips.values().any(|duty| duty.forward);
-    let persistent = forwards && part.form.as_ref().is_some_and(|form| form.persistence.is_some());
-    let wanted = [(forwards, "DirectRouting"), (persistent, "Persistence")];
+    let Some(form) = part.form.as_ref().filter(|_| part.vips.values().any(|duty| duty.forward)) else {
+        return BTreeSet::new();
+    };
+    let scheduling = &form.scheduling;
+    let engine = scheduling.persistence.is_some_and(|persistence| persistence.engine.is_some());
+    let wanted = [
+        (true, "DirectRouting"),
+        (scheduling.persistence.is_some(), "Persistence"),
+        (engine, "PersistenceEngine"),
+        (!scheduling.scheduler_flags.is_empty(), "SchedulerFlags"),
+        (scheduling.udp_scheduling == UdpScheduling::PerPacket, "OnePacketScheduling"),
+        (form.ports.iter().any(|port| port.port == 0), "AllPorts"),
+        (form.real_servers.values().any(|server| !server.thresholds.is_none()), "ConnectionThresholds"),
+    ];
     wanted.into_iter().filter(|(wanted, _)| *wanted).map(|(_, feature)| feature.into()).collect()
 }

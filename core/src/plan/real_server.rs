@@ -5,7 +5,9 @@ use std::net::IpAddr;
 
 use super::accept::{Index, is_host};
 use super::draft::{Place, WantedRealServer};
-use crate::cluster::{AllowedRealServers, RealServerSpec, RealServerTarget, ServiceSpec};
+use crate::cluster::{
+    AllowedRealServers, ConnectionThresholds, RealServerSpec, RealServerTarget, ServiceSpec, ThresholdSplit,
+};
 use crate::names::{NodeName, RealServerKey};
 use crate::network::Family;
 use crate::node_report::Trouble;
@@ -21,7 +23,8 @@ pub(super) fn resolve(
     spec: &ServiceSpec,
     vips: &BTreeMap<IpAddr, Place>,
 ) -> Result<(Resolved, Judgement), Trouble> {
-    let mut resolver = Resolver { index, vips, found: BTreeMap::new(), troubles: Vec::new() };
+    let thresholds = spec.thresholds;
+    let mut resolver = Resolver { index, vips, thresholds, found: BTreeMap::new(), troubles: Vec::new() };
     // Entries that name a node come first, because they beat selectors.
     let named = |entry: &RealServerSpec| matches!(entry.target, RealServerTarget::Node(_));
     let (first, then): (Vec<_>, Vec<_>) = spec.real_servers.iter().partition(|(_, entry)| named(entry));
@@ -32,6 +35,7 @@ pub(super) fn resolve(
             RealServerTarget::Foreign(addresses) => resolver.foreign(name, entry, addresses)?,
         }
     }
+    resolver.split_thresholds(spec);
     let judgement = match resolver.troubles.into_iter().next() {
         Some(trouble) => Judgement::no(trouble.reason, trouble.message),
         None => Judgement::yes(Reason::Resolved, "Every reference was found."),
@@ -42,6 +46,7 @@ pub(super) fn resolve(
 struct Resolver<'a, 'b> {
     index: &'a Index<'b>,
     vips: &'a BTreeMap<IpAddr, Place>,
+    thresholds: ConnectionThresholds,
     found: Resolved,
     troubles: Vec<Trouble>,
 }
@@ -99,8 +104,30 @@ impl Resolver<'_, '_> {
             );
             self.trouble(Reason::NoRealServerAddress, message);
         }
-        let wanted = WantedRealServer { entry: name.to_owned(), addresses, weight: entry.weight };
+        let wanted = self.wanted(name, entry, addresses);
         self.found.insert(RealServerKey::Node(node.clone()), wanted);
+    }
+
+    /// A real server with the limits of its entry, else the service's. A total is split when all are known.
+    fn wanted(&self, name: &str, entry: &RealServerSpec, addresses: BTreeSet<IpAddr>) -> WantedRealServer {
+        let thresholds = entry.thresholds.unwrap_or(self.thresholds.limits);
+        WantedRealServer { entry: name.to_owned(), addresses, weight: entry.weight, thresholds }
+    }
+
+    /// Gives each real server without limits of its own its share of a total.
+    fn split_thresholds(&mut self, spec: &ServiceSpec) {
+        if self.thresholds.split != ThresholdSplit::ByWeight {
+            return;
+        }
+        let shares = |server: &WantedRealServer| {
+            spec.real_servers.get(&server.entry).is_some_and(|entry| entry.thresholds.is_none())
+        };
+        let of_all = self.found.values().filter(|server| shares(server));
+        let of_all: u64 = of_all.map(|server| u64::from(server.weight)).sum();
+        let total = self.thresholds.limits;
+        for server in self.found.values_mut().filter(|server| shares(server)) {
+            server.thresholds = total.share(server.weight, of_all);
+        }
     }
 
     fn foreign(
@@ -128,8 +155,7 @@ impl Resolver<'_, '_> {
             self.trouble(Reason::RealServerNotAllowed, message);
             return Ok(());
         }
-        let wanted =
-            WantedRealServer { entry: name.to_owned(), addresses: addresses.clone(), weight: entry.weight };
+        let wanted = self.wanted(name, entry, addresses.clone());
         self.found.insert(RealServerKey::Foreign(name.to_owned()), wanted);
         Ok(())
     }

@@ -64,6 +64,7 @@ fn coming(
         node,
         addresses: wanted.addresses.clone(),
         weight: wanted.weight,
+        thresholds: wanted.thresholds,
         stage: Stage::of(stage),
         admitted,
     }

@@ -3,9 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use crate::ipvs::{
-    DestinationKey, DestinationSettings, ForwardingMethod, PortKey, VirtualServerKey, VirtualServerSettings,
-};
+use crate::ipvs::{DestinationKey, DestinationSettings, ForwardingMethod, PortKey, VirtualServerKey};
 use crate::kernel::VirtualServer;
 use crate::local::Local;
 use crate::network::Family;
@@ -19,7 +17,7 @@ pub(super) fn missing(form: &ServiceForm, local: &Local) -> Option<Trouble> {
         let message = "the kernel has no IPVS: load the module ip_vs".to_owned();
         return Some(Trouble::new(Reason::IpvsMissing, message));
     }
-    let scheduler = form.scheduler;
+    let scheduler = form.scheduling.scheduler;
     let lacks = !local.schedulers.is_empty() && !local.schedulers.contains(&scheduler);
     lacks.then(|| {
         let message = format!("the kernel has no scheduler {scheduler}: load the module ip_vs_{scheduler}");
@@ -35,19 +33,14 @@ pub(super) fn key(vip: IpAddr, port: PortKey) -> VirtualServerKey {
 /// A service's entry for one VIP and port, without the real servers behind a gateway.
 pub(super) fn virtual_server(form: &ServiceForm, vip: IpAddr, port: PortKey, local: &Local) -> VirtualServer {
     let family = Family::of(vip);
-    let settings = VirtualServerSettings {
-        scheduler: form.scheduler,
-        flags: 0,
-        persistence: form.persistence.map(|persistence| persistence.of(family)),
-        persistence_engine: None,
-    };
+    let settings = form.scheduling.settings(port, family);
     let mut destinations = BTreeMap::<DestinationKey, DestinationSettings>::new();
-    for (rip, weight) in admitted(form, vip).filter(|(rip, _)| gateway(*rip, local).is_none()) {
+    for (rip, server, weight) in admitted(form, vip).filter(|(rip, ..)| gateway(*rip, local).is_none()) {
         let settings = DestinationSettings {
             method: ForwardingMethod::DirectRouting,
             weight,
-            upper_threshold: 0,
-            lower_threshold: 0,
+            upper_threshold: server.thresholds.upper,
+            lower_threshold: server.thresholds.lower,
             tunnel: None,
         };
         let key = DestinationKey { address: rip, port: port.port };
@@ -60,7 +53,7 @@ pub(super) fn virtual_server(form: &ServiceForm, vip: IpAddr, port: PortKey, loc
 
 /// The real servers of a VIP that a gateway lies before.
 pub(super) fn behind_gateways(form: &ServiceForm, vip: IpAddr, local: &Local) -> Vec<Trouble> {
-    let trouble = |(rip, _)| {
+    let trouble = |(rip, ..): (IpAddr, &PlannedRealServer, u32)| {
         let gateway = gateway(rip, local)?;
         let message = format!(
             "real server {rip} is behind gateway {gateway} for node {}: direct routing needs it on the same network, \
@@ -73,7 +66,7 @@ pub(super) fn behind_gateways(form: &ServiceForm, vip: IpAddr, local: &Local) ->
 }
 
 /// The RIPs that have an entry for a VIP, with the weight in the kernel.
-fn admitted(form: &ServiceForm, vip: IpAddr) -> impl Iterator<Item = (IpAddr, u32)> {
+fn admitted(form: &ServiceForm, vip: IpAddr) -> impl Iterator<Item = (IpAddr, &PlannedRealServer, u32)> {
     let weight = |server: &PlannedRealServer| match server.stage.name {
         StageName::Serving => Some(server.weight),
         StageName::Quiesced => Some(0),
@@ -83,8 +76,8 @@ fn admitted(form: &ServiceForm, vip: IpAddr) -> impl Iterator<Item = (IpAddr, u3
         .values()
         .filter(move |server| server.admitted.contains(&vip))
         .filter_map(move |server| Some((server, weight(server)?)))
-        .flat_map(|(server, weight)| server.addresses.iter().map(move |rip| (*rip, weight)))
-        .filter(move |(rip, _)| Family::of(*rip) == Family::of(vip))
+        .flat_map(|(server, weight)| server.addresses.iter().map(move |rip| (*rip, server, weight)))
+        .filter(move |(rip, ..)| Family::of(*rip) == Family::of(vip))
 }
 
 fn gateway(rip: IpAddr, local: &Local) -> Option<IpAddr> {

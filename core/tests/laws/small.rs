@@ -10,6 +10,8 @@ use lvs_core::node_plan::{
     NodePlan, PlannedRealServer, PlannedService, PlannedVip, ServiceForm, Stage, StageName,
 };
 
+use lvs_core::scheduling::{Scheduling, Thresholds};
+
 use crate::node::{Fault, Node};
 use crate::world::{LINKS, World, address, link};
 
@@ -43,6 +45,7 @@ fn plan((accept, attract, forward): (bool, bool, bool), port: u16, rips: &[&str]
             node: None,
             addresses: BTreeSet::from([address(rip)]),
             weight: 1,
+            thresholds: Thresholds::NONE,
             stage: Stage::of(StageName::Serving),
             admitted: BTreeSet::from([address(VIP)]),
         };
@@ -50,8 +53,7 @@ fn plan((accept, attract, forward): (bool, bool, bool), port: u16, rips: &[&str]
     };
     let form = ServiceForm {
         ports: BTreeSet::from([PortKey { protocol: lvs_core::network::Protocol::Tcp, port }]),
-        scheduler: "rr".parse().unwrap(),
-        persistence: None,
+        scheduling: Scheduling::by("rr".parse().unwrap()),
         real_servers: rips.iter().map(server).collect(),
         adopt: false,
     };

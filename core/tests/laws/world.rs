@@ -11,9 +11,10 @@ use lvs_core::kernel::{AddressAttributes, AddressKey, ArpSettings, Kernel, Virtu
 use lvs_core::names::{Feature, LinkName, RealServerKey, ServiceName};
 use lvs_core::network::{Family, Prefix, Protocol};
 use lvs_core::node_plan::{
-    FormPersistence, NodePlan, NodeSettings, PlannedRealServer, PlannedService, PlannedVip, Revision,
-    ServiceForm, Stage, StageName,
+    NodePlan, NodeSettings, PlannedRealServer, PlannedService, PlannedVip, Revision, ServiceForm, Stage,
+    StageName,
 };
+use lvs_core::scheduling::{FormPersistence, SchedulerFlag, Scheduling, Thresholds, UdpScheduling};
 use proptest::collection::{btree_map, btree_set, vec};
 use proptest::option;
 use proptest::prelude::*;
@@ -207,15 +208,26 @@ fn duties() -> impl Strategy<Value = PlannedVip> {
 fn form() -> impl Strategy<Value = ServiceForm> {
     let persistence = option::weighted(
         0.3,
-        Just(FormPersistence { timeout_seconds: 20, ipv4_prefix_length: 32, ipv6_prefix_length: 128 }),
+        Just(FormPersistence {
+            timeout_seconds: 20,
+            ipv4_prefix_length: 32,
+            ipv6_prefix_length: 128,
+            engine: None,
+        }),
     );
-    let scheduler = select(vec!["rr", "wlc", "mh"]);
-    let servers = vec(real_server(), 0..4);
-    (btree_set(port(), 1..3), scheduler, persistence, servers, prop::bool::weighted(0.1)).prop_map(
-        |(ports, scheduler, persistence, servers, adopt)| ServiceForm {
-            ports,
-            scheduler: scheduler.parse().unwrap(),
+    let scheduling = (select(vec!["rr", "wlc", "mh"]), persistence, prop::bool::weighted(0.2)).prop_map(
+        |(scheduler, persistence, more)| Scheduling {
+            scheduler_flags: if more && scheduler == "mh" { vec![SchedulerFlag::MhPort] } else { Vec::new() },
+            udp_scheduling: if more { UdpScheduling::PerPacket } else { UdpScheduling::PerConnection },
             persistence,
+            ..Scheduling::by(scheduler.parse().unwrap())
+        },
+    );
+    let servers = vec(real_server(), 0..4);
+    (btree_set(port(), 1..3), scheduling, servers, prop::bool::weighted(0.1)).prop_map(
+        |(ports, scheduling, servers, adopt)| ServiceForm {
+            ports,
+            scheduling,
             real_servers: servers
                 .into_iter()
                 .enumerate()
@@ -228,12 +240,14 @@ fn form() -> impl Strategy<Value = ServiceForm> {
 
 fn real_server() -> impl Strategy<Value = PlannedRealServer> {
     let stage = select(vec![StageName::Serving, StageName::Serving, StageName::Quiesced, StageName::Pending]);
-    (select(&RIPS[..]), 0..3_u32, stage, subsequence(&VIPS[..], 3..6)).prop_map(
-        |(rip, weight, stage, admitted)| PlannedRealServer {
+    let limits = prop_oneof![4 => Just(Thresholds::NONE), 1 => Just(Thresholds { upper: 9, lower: 5 })];
+    (select(&RIPS[..]), 0..3_u32, limits, stage, subsequence(&VIPS[..], 3..6)).prop_map(
+        |(rip, weight, thresholds, stage, admitted)| PlannedRealServer {
             entry: "r".to_owned(),
             node: None,
             addresses: BTreeSet::from([address(rip)]),
             weight,
+            thresholds,
             stage: Stage::of(stage),
             admitted: admitted.into_iter().map(address).collect(),
         },

@@ -1,9 +1,12 @@
 //! VirtualService: VIPs, ports, a scheduler, and the real servers behind them.
 
 mod parse;
+mod scheduling;
 
 use kube::{CustomResource, KubeSchema};
+use lvs_core::cluster::ThresholdSplit;
 use lvs_core::network::Protocol;
+use lvs_core::scheduling::{SchedulerFlag, UdpScheduling};
 use lvs_core::status::ServiceStatus;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -38,6 +41,12 @@ use crate::label_selector::{LabelSelector, NOT_EMPTY};
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("self.ports.all(port, port.port != 0) || has(self.persistence)").message("port 0 stands for all ports and needs persistence: write spec.persistence too"),
+    validation = Rule::new("!has(self.schedulerFlags) || self.schedulerFlags.all(flag, has(self.scheduler) && flag.startsWith(self.scheduler + '-'))").message("a flag of another scheduler: sh-port and sh-fallback need scheduler sh, mh-port and mh-fallback need mh"),
+    validation = Rule::new("!has(self.udpScheduling) || self.udpScheduling != 'PerPacket' || self.ports.exists(port, has(port.protocol) && port.protocol == 'UDP')").message("udpScheduling PerPacket is for UDP: write a port with protocol UDP, or leave it out"),
+    validation = Rule::new("!has(self.persistence) || !has(self.persistence.engine) || self.ports.all(port, has(port.protocol) && port.protocol == 'UDP')").message("the persistence engine sip reads UDP only: write UDP ports only, or leave the engine out")
+)]
 pub struct VirtualServiceSpec {
     /// The virtual IP addresses that clients connect to, each once. Each must lie in a pool of exactly one
     /// DirectorGroup, and be no address of a node.
@@ -58,9 +67,21 @@ pub struct VirtualServiceSpec {
     #[schemars(length(min = 1, max = 15))]
     #[x_kube(validation = Rule::new("self.matches('^[a-z0-9_-]+$')").message("not the name of a scheduler: write the kernel's own, such as rr, wlc or sh"))]
     pub scheduler: Option<String>,
+    /// What the scheduler does besides, as for `ipvsadm --sched-flags`: sh-port and mh-port hash the client's port too;
+    /// sh-fallback and mh-fallback go on to another real server where the chosen one is overloaded or has weight 0.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 2), extend("x-kubernetes-list-type" = "set"))]
+    pub scheduler_flags: Vec<SchedulerFlag>,
+    /// What of UDP is scheduled: `PerConnection`, all datagrams from a client's address and port together; `PerPacket`,
+    /// each datagram anew, for protocols of one question and one answer such as DNS. Default `PerConnection`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub udp_scheduling: Option<UdpScheduling>,
     /// Keeps all connections of a client with one real server. Absent: each connection is scheduled anew.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub persistence: Option<PersistenceSpec>,
+    /// How many connections real servers may have. Absent: any number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connection_thresholds: Option<ConnectionThresholdsSpec>,
     /// The real servers, each entry with a name of its own. With none, no connection is answered.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 256))]
@@ -85,8 +106,8 @@ pub struct Vip {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Port {
-    /// The port, 1 to 65535.
-    #[schemars(range(min = 1, max = 65535))]
+    /// The port, 1 to 65535; or 0 for all ports that no other VirtualService has, which needs persistence.
+    #[schemars(range(min = 0, max = 65535))]
     pub port: i32,
     /// TCP, UDP or SCTP. Default TCP.
     #[serde(default = "tcp")]
@@ -111,6 +132,58 @@ pub struct PersistenceSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 2_678_400))]
     pub timeout_seconds: Option<i32>,
+    /// How much of an IPv4 client's address counts, in bits, 1 to 32: with 24 all clients of a /24 network stay
+    /// together. Default 32.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 32))]
+    pub ipv4_prefix_length: Option<i32>,
+    /// How much of an IPv6 client's address counts, in bits, 1 to 128. Default 128.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 128))]
+    pub ipv6_prefix_length: Option<i32>,
+    /// What is kept together besides the client's address: sip, the Call-ID of SIP over UDP. Absent: nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub engine: Option<PersistenceEngine>,
+}
+
+/// What a persistence engine of the kernel goes by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum PersistenceEngine {
+    /// The Call-ID of SIP over UDP (module `ip_vs_pe_sip`).
+    Sip,
+}
+
+/// Limits of the connections of real servers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("!has(self.lower) || self.lower <= self.upper").message("lower is above upper: write at most upper"))]
+pub struct ConnectionThresholdsSpec {
+    /// From this many connections on a real server gets no new ones, 1 to 2147483647.
+    #[schemars(range(min = 1))]
+    pub upper: i32,
+    /// Below this many it gets new ones again, 1 to upper. Default three quarters of upper.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub lower: Option<i32>,
+    /// Whose limits these are: `PerServer`, each real server's; `ByWeight`, all real servers' together, each with a
+    /// share by its weight, rounded down but at least 1. Default `PerServer`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub split: Option<ThresholdSplit>,
+}
+
+/// Limits of the connections of each host of an entry.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("!has(self.lower) || self.lower <= self.upper").message("lower is above upper: write at most upper"))]
+pub struct RealServerThresholds {
+    /// From this many connections on it gets no new ones, 1 to 2147483647.
+    #[schemars(range(min = 1))]
+    pub upper: i32,
+    /// Below this many it gets new ones again, 1 to upper. Default three quarters of upper.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub lower: Option<i32>,
 }
 
 /// An entry of the real servers: one node, the nodes that a selector matches, or a host without an agent.
@@ -145,4 +218,7 @@ pub struct RealServer {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 65535))]
     pub weight: Option<i32>,
+    /// How many connections each host of the entry may have, instead of the service's connectionThresholds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connection_thresholds: Option<RealServerThresholds>,
 }

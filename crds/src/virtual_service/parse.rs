@@ -5,18 +5,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use kube::core::ObjectMeta;
 use lvs_core::cluster::{RealServerSpec, RealServerTarget, Service, ServiceSpec};
 use lvs_core::ipvs::PortKey;
-use lvs_core::names::{NodeName, SchedulerName, ServiceName};
-use lvs_core::node_plan::FormPersistence;
+use lvs_core::names::{NodeName, ServiceName};
 use lvs_core::node_report::Trouble;
 
-use super::{PersistenceSpec, Port, RealServer, VirtualServiceSpec};
+use super::scheduling;
+use super::{Port, RealServer, VirtualServiceSpec};
 use crate::address;
 use crate::field::{Findings, invalid};
 use crate::metadata;
 use crate::names::{ADOPT, is_dns_label, is_object_name};
-
-/// The most that ipvsadm takes as a persistence timeout: 31 days.
-const LONGEST_PERSISTENCE: i32 = 31 * 86_400;
 
 /// The name of a VirtualService; one without a namespace is in `default`.
 #[must_use]
@@ -60,12 +57,10 @@ fn adopt(metadata: &ObjectMeta, findings: &mut Findings) -> bool {
 fn read(spec: &VirtualServiceSpec, mut findings: Findings) -> Result<ServiceSpec, Trouble> {
     let vips = vips(spec, &mut findings);
     let ports = ports(&spec.ports, &mut findings);
-    let scheduler = spec.scheduler.as_deref().unwrap_or("wlc");
-    let scheduler = findings.take("spec.scheduler", read_scheduler(scheduler));
-    let persistence =
-        spec.persistence.as_ref().and_then(|persistence| read_persistence(persistence, &mut findings));
+    let scheduling = scheduling::read(spec, &ports, &mut findings);
+    let thresholds = scheduling::thresholds(spec, &mut findings);
     let real_servers = real_servers(&spec.real_servers, &mut findings);
-    let spec = scheduler.map(|scheduler| ServiceSpec { vips, ports, scheduler, persistence, real_servers });
+    let spec = scheduling.map(|scheduling| ServiceSpec { vips, ports, scheduling, thresholds, real_servers });
     findings.into_result(spec)
 }
 
@@ -96,9 +91,9 @@ fn ports(ports: &[Port], findings: &mut Findings) -> BTreeMap<PortKey, Option<St
             );
         }
         let number =
-            in_range(port.port, 1, i32::from(u16::MAX)).and_then(|number| u16::try_from(number).ok());
+            in_range(port.port, 0, i32::from(u16::MAX)).and_then(|number| u16::try_from(number).ok());
         let Some(number) = number else {
-            findings.add(format!("{path}.port"), format!("{}: write 1 to 65535", port.port));
+            findings.add(format!("{path}.port"), format!("{}: write 1 to 65535, or 0 for all", port.port));
             continue;
         };
         let key = PortKey { protocol: port.protocol, port: number };
@@ -106,26 +101,6 @@ fn ports(ports: &[Port], findings: &mut Findings) -> BTreeMap<PortKey, Option<St
         findings.require(new, path, format!("{key} stands here twice: write it once"));
     }
     read
-}
-
-fn read_scheduler(text: &str) -> Result<SchedulerName, String> {
-    let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'_');
-    let wrong = || format!("{text:?}: write the kernel's name of a scheduler, such as rr, wlc or sh");
-    if !text.bytes().all(inner) {
-        return Err(wrong());
-    }
-    text.parse().map_err(|_| wrong())
-}
-
-fn read_persistence(persistence: &PersistenceSpec, findings: &mut Findings) -> Option<FormPersistence> {
-    let seconds = persistence.timeout_seconds.unwrap_or(300);
-    let Some(timeout_seconds) = in_range(seconds, 1, LONGEST_PERSISTENCE) else {
-        let message =
-            format!("{seconds}: write 1 to {LONGEST_PERSISTENCE} seconds, or leave spec.persistence out");
-        findings.add("spec.persistence.timeoutSeconds", message);
-        return None;
-    };
-    Some(FormPersistence { timeout_seconds, ipv4_prefix_length: 32, ipv6_prefix_length: 128 })
 }
 
 fn real_servers(entries: &[RealServer], findings: &mut Findings) -> BTreeMap<String, RealServerSpec> {
@@ -143,8 +118,9 @@ fn real_servers(entries: &[RealServer], findings: &mut Findings) -> BTreeMap<Str
             let weight = entry.weight.unwrap_or_default();
             findings.add(format!("{path}.weight"), format!("{weight}: write 0 to 65535"));
         }
+        let thresholds = scheduling::of_entry(entry, &path, findings);
         let (Some(target), Some(weight)) = (target(entry, &path, findings), weight) else { continue };
-        let new = read.insert(entry.name.clone(), RealServerSpec { target, weight }).is_none();
+        let new = read.insert(entry.name.clone(), RealServerSpec { target, weight, thresholds }).is_none();
         findings.require(
             new,
             format!("{path}.name"),
@@ -191,7 +167,7 @@ fn foreign(addresses: &[String], path: &str, findings: &mut Findings) -> Option<
     fits.then_some(RealServerTarget::Foreign(read))
 }
 
-fn in_range(number: i32, least: i32, most: i32) -> Option<u32> {
+pub(super) fn in_range(number: i32, least: i32, most: i32) -> Option<u32> {
     (least..=most).contains(&number).then_some(number).and_then(|number| u32::try_from(number).ok())
 }
 

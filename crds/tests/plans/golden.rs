@@ -7,11 +7,11 @@ use lvs_core::ipvs::{PortKey, Timeouts};
 use lvs_core::names::{BootId, Feature, GroupName, NodeName, PoolName, RealServerKey, ServiceName};
 use lvs_core::network::Protocol;
 use lvs_core::node_plan::{
-    FormPersistence, NodePlan, PlannedRealServer, PlannedService, PlannedVip, Revision, ServiceForm, Stage,
-    StageName,
+    NodePlan, PlannedRealServer, PlannedService, PlannedVip, Revision, ServiceForm, Stage, StageName,
 };
 use lvs_core::node_report::{NodeFacts, NodeReport, ReportedLink, ServiceReport, Trouble, VipReport};
 use lvs_core::reason::Reason;
+use lvs_core::scheduling::{FormPersistence, Scheduling, Thresholds};
 use lvs_core::time::Time;
 use lvs_crds::{NodePlanSlice, plan, report};
 
@@ -30,6 +30,7 @@ fn real_server(name: &str, rip: &str, stage: Stage) -> (RealServerKey, PlannedRe
         node: Some(node.clone()),
         addresses: BTreeSet::from([address(rip)]),
         weight: 1,
+        thresholds: Thresholds::NONE,
         stage,
         admitted: BTreeSet::from([address("192.168.10.40")]),
     };
@@ -48,12 +49,15 @@ fn planned() -> PlannedService {
     };
     let form = ServiceForm {
         ports: BTreeSet::from([PortKey { protocol: Protocol::Tcp, port: 80 }]),
-        scheduler: "rr".parse().unwrap(),
-        persistence: Some(FormPersistence {
-            timeout_seconds: 20,
-            ipv4_prefix_length: 32,
-            ipv6_prefix_length: 128,
-        }),
+        scheduling: Scheduling {
+            persistence: Some(FormPersistence {
+                timeout_seconds: 20,
+                ipv4_prefix_length: 32,
+                ipv6_prefix_length: 128,
+                engine: None,
+            }),
+            ..Scheduling::by("rr".parse().unwrap())
+        },
         real_servers: BTreeMap::from([
             real_server("rs-1", "192.168.10.10", Stage::of(StageName::Serving)),
             real_server("rs-2", "192.168.10.11", Stage::quiesced(Time(1_795_503_600_000))),

@@ -7,11 +7,11 @@ use lvs_core::ipvs::{PortKey, Timeouts};
 use lvs_core::names::{BootId, Feature, GroupName, NodeName, PoolName, RealServerKey, ServiceName};
 use lvs_core::network::Protocol;
 use lvs_core::node_plan::{
-    FormPersistence, NodePlan, NodeSettings, PlannedRealServer, PlannedService, PlannedVip, Revision,
-    ServiceForm, Stage,
+    NodePlan, NodeSettings, PlannedRealServer, PlannedService, PlannedVip, Revision, ServiceForm, Stage,
 };
 use lvs_core::node_report::{NodeFacts, NodeReport, ServiceReport, Trouble, VipReport};
 use lvs_core::reason::Reason;
+use lvs_core::scheduling::{FormPersistence, Scheduling, Thresholds, UdpScheduling};
 use lvs_core::time::Time;
 use proptest::collection::{btree_map, btree_set};
 use proptest::option;
@@ -44,7 +44,8 @@ fn real_server() -> impl Strategy<Value = (RealServerKey, PlannedRealServer)> {
             };
             let node = (!foreign).then_some(node);
             let admitted = addresses.clone();
-            (key, PlannedRealServer { entry: name, node, addresses, weight, stage, admitted })
+            let thresholds = Thresholds { upper: weight, lower: weight / 2 };
+            (key, PlannedRealServer { entry: name, node, addresses, weight, thresholds, stage, admitted })
         },
     )
 }
@@ -54,14 +55,18 @@ fn form() -> impl Strategy<Value = ServiceForm> {
         timeout_seconds,
         ipv4_prefix_length: 32,
         ipv6_prefix_length: 128,
+        engine: (timeout_seconds % 2 == 0).then(|| "sip".parse().unwrap()),
     });
     let ports = btree_set((1..=u16::MAX).prop_map(|port| PortKey { protocol: Protocol::Udp, port }), 1..4);
     let real_servers = btree_map(0..9_u8, real_server(), 0..4);
     (ports, option::of(persistence), real_servers, any::<bool>()).prop_map(
         |(ports, persistence, real_servers, adopt)| ServiceForm {
             ports,
-            scheduler: "wlc".parse().unwrap(),
-            persistence,
+            scheduling: Scheduling {
+                persistence,
+                udp_scheduling: if adopt { UdpScheduling::PerPacket } else { UdpScheduling::PerConnection },
+                ..Scheduling::by("wlc".parse().unwrap())
+            },
             real_servers: real_servers.into_values().collect(),
             adopt,
         },

@@ -13,7 +13,11 @@ fn convert(object: &Value) -> Result<(), String> {
 }
 
 fn check(cases: &[Case]) {
-    let base = json!({
+    Table { kind: "VirtualService", base: base(), convert }.check(cases);
+}
+
+fn base() -> Value {
+    json!({
         "apiVersion": "lvs-operator.io/v1alpha1",
         "kind": "VirtualService",
         "metadata": {"name": "web", "namespace": "default"},
@@ -22,11 +26,12 @@ fn check(cases: &[Case]) {
             "ports": [{"port": 80, "protocol": "TCP", "name": "http"}],
             "realServers": [{"name": "a", "nodeName": "rs-1"}],
         },
-    });
-    Table { kind: "VirtualService", base, convert }.check(cases);
+    })
 }
 
 const HOST: &str = "write an IPv4 address such as";
+const ALL_PORTS: &str = "port 0 stands for all ports and needs persistence";
+const OTHER_SCHEDULER: &str = "a flag of another scheduler";
 const LABEL: &str = "not a DNS label";
 const ONE_TARGET: &str = "write exactly one of nodeName, nodeSelector and addresses";
 const ONE_PER_FAMILY: &str = "write at most one address of each family";
@@ -34,8 +39,19 @@ const VALUES: &str = "In and NotIn need values";
 
 #[test]
 fn what_is_refused_and_what_is_not() {
-    let cases: Vec<Case> =
-        [metadata(), vips(), ports(), scheduling(), targets(), selectors(), foreign(), weights()].concat();
+    let cases: Vec<Case> = [
+        metadata(),
+        vips(),
+        ports(),
+        scheduling(),
+        finer_scheduling(),
+        thresholds(),
+        targets(),
+        selectors(),
+        foreign(),
+        weights(),
+    ]
+    .concat();
     check(&cases);
 }
 
@@ -109,7 +125,8 @@ fn ports() -> Vec<Case> {
         ("/spec/ports", Value::Array(many(65)), Refused("spec.ports: 65 is not within")),
         port(1, Accepted),
         port(65535, Accepted),
-        port(0, Refused("port: 0 is not within")),
+        port(0, Refused(ALL_PORTS)),
+        with(&json!({"ports": [{"port": 0}], "persistence": {}}), Accepted),
         port(-1, Refused("port: -1 is not within")),
         port(65536, Refused("port: 65536 is not within")),
         port(4_294_967_376, Refused("port: 4294967376 is no int32")),
@@ -145,6 +162,63 @@ fn scheduling() -> Vec<Case> {
         timeout(-5, Refused("timeoutSeconds: -5 is not within")),
         timeout(2_678_401, Refused("timeoutSeconds: 2678401 is not within")),
     ]
+}
+
+fn finer_scheduling() -> Vec<Case> {
+    let udp = json!([{"port": 5060, "protocol": "UDP"}]);
+    let both = json!([{"port": 53}, {"port": 53, "protocol": "UDP"}]);
+    let flags = |scheduler: Option<&str>, flags: Value, outcome| {
+        with(&json!({"scheduler": scheduler, "schedulerFlags": flags}), outcome)
+    };
+    let persistence = |value: Value, outcome| ("/spec/persistence", value, outcome);
+    vec![
+        flags(Some("sh"), json!(["sh-port", "sh-fallback"]), Accepted),
+        flags(Some("mh"), json!(["mh-fallback"]), Accepted),
+        flags(Some("sh"), json!([]), Accepted),
+        flags(Some("sh"), json!(["mh-port"]), Refused(OTHER_SCHEDULER)),
+        flags(None, json!(["sh-port"]), Refused(OTHER_SCHEDULER)),
+        flags(Some("sh"), json!(["flag-1"]), Refused("Unsupported value")),
+        with(&json!({"udpScheduling": "PerPacket", "ports": both}), Accepted),
+        with(&json!({"udpScheduling": "PerConnection"}), Accepted),
+        with(&json!({"udpScheduling": "PerPacket"}), Refused("udpScheduling PerPacket is for UDP")),
+        with(&json!({"udpScheduling": "per-packet", "ports": both}), Refused("Unsupported value")),
+        persistence(json!({"ipv4PrefixLength": 24, "ipv6PrefixLength": 64}), Accepted),
+        persistence(json!({"ipv4PrefixLength": 0}), Refused("ipv4PrefixLength: 0 is not within")),
+        persistence(json!({"ipv4PrefixLength": 33}), Refused("ipv4PrefixLength: 33 is not within")),
+        persistence(json!({"ipv6PrefixLength": 129}), Refused("ipv6PrefixLength: 129 is not within")),
+        with(&json!({"persistence": {"engine": "sip"}, "ports": udp}), Accepted),
+        with(&json!({"persistence": {"engine": "sip"}, "ports": both}), Refused("engine sip reads UDP only")),
+        persistence(json!({"engine": "http"}), Refused("Unsupported value")),
+    ]
+}
+
+fn thresholds() -> Vec<Case> {
+    let service = |value: Value, outcome| ("/spec/connectionThresholds", value, outcome);
+    let entry = |value: Value, outcome| ("/spec/realServers/0/connectionThresholds", value, outcome);
+    vec![
+        service(json!({"upper": 1000, "lower": 800, "split": "ByWeight"}), Accepted),
+        service(json!({"upper": 2_147_483_647}), Accepted),
+        service(json!({"upper": 10, "lower": 10}), Accepted),
+        service(json!({"upper": 10, "lower": 11}), Refused("lower is above upper")),
+        service(json!({"upper": 0}), Refused("upper: 0 is not within")),
+        service(json!({"upper": 10, "lower": 0}), Refused("lower: 0 is not within")),
+        service(json!({"lower": 10}), Refused("upper: Required value")),
+        service(json!({"upper": 10, "split": "Evenly"}), Refused("Unsupported value")),
+        entry(json!({"upper": 10, "lower": 5}), Accepted),
+        entry(json!({"upper": 10, "lower": 11}), Refused("lower is above upper")),
+        entry(json!({"upper": 10, "split": "ByWeight"}), Refused("split: unknown field")),
+    ]
+}
+
+/// The valid specification with other values of some fields.
+fn with(changes: &Value, outcome: crate::table::Outcome) -> Case {
+    let mut spec = base()["spec"].clone();
+    for (field, value) in changes.as_object().unwrap() {
+        if !value.is_null() {
+            spec[field] = value.clone();
+        }
+    }
+    ("/spec", spec, outcome)
 }
 
 fn targets() -> Vec<Case> {

@@ -5,12 +5,14 @@ use std::net::IpAddr;
 
 use super::agent::Agent;
 use crate::cluster::{
-    Cluster, Group, GroupSpec, Node, Pool, RealServerSpec, RealServerTarget, Service, ServiceSpec,
+    Cluster, ConnectionThresholds, Group, GroupSpec, Node, Pool, RealServerSpec, RealServerTarget, Service,
+    ServiceSpec,
 };
 use crate::ipvs::VirtualServerKey;
 use crate::names::{NodeName, ServiceName};
 use crate::node_plan::Revision;
 use crate::plan::{Plan, plan};
+use crate::scheduling::Scheduling;
 use crate::selector::Selector;
 use crate::time::Time;
 
@@ -106,13 +108,13 @@ impl World {
     pub(super) fn apply(&mut self, name: &str, vips: &[u8], real_servers: &[&str]) {
         let entry = |node: &&str| {
             let target = RealServerTarget::Node((*node).into());
-            ((*node).to_owned(), RealServerSpec { target, weight: 1 })
+            ((*node).to_owned(), RealServerSpec { target, weight: 1, thresholds: None })
         };
         let spec = ServiceSpec {
             vips: vips.iter().map(|number| vip(*number)).collect(),
             ports: [(format!("TCP {}", port(name)).parse().unwrap(), None)].into(),
-            scheduler: "rr".parse().unwrap(),
-            persistence: None,
+            scheduling: Scheduling::by("rr".parse().unwrap()),
+            thresholds: ConnectionThresholds::default(),
             real_servers: real_servers.iter().map(entry).collect(),
         };
         let created =

@@ -6,12 +6,13 @@ use super::*;
 use crate::example::{
     NOW, RIP, VIP, VIP6, address, clean, form, holder, in_use, link, local, name, part, plan,
 };
-use crate::ipvs::DestinationKey;
+use crate::ipvs::{DestinationKey, DestinationSettings};
 use crate::kernel::ArpSettings;
 use crate::local::{Path, Probe, ProbeOutcome};
 use crate::names::Feature;
 use crate::network::Prefix;
-use crate::node_plan::{FormPersistence, PlannedVip, ServiceForm, Stage, StageName};
+use crate::node_plan::{PlannedVip, ServiceForm, Stage, StageName};
+use crate::scheduling::{FormPersistence, Scheduling, Thresholds};
 
 const SERVER: &str = "TCP 192.168.10.40:80";
 const ON_LO: &str = "lo 192.168.10.40/32";
@@ -143,15 +144,28 @@ fn only_admitted_real_servers_have_an_entry() {
 
 #[test]
 fn the_form_is_the_entrys() {
-    let persistence = FormPersistence { timeout_seconds: 20, ipv4_prefix_length: 24, ipv6_prefix_length: 64 };
+    let persistence = FormPersistence {
+        timeout_seconds: 20,
+        ipv4_prefix_length: 24,
+        ipv6_prefix_length: 64,
+        engine: Some("sip".parse().unwrap()),
+    };
     let plan = with_part(|part| {
-        part.form.as_mut().unwrap().persistence = Some(persistence);
-        part.form.as_mut().unwrap().adopt = true;
+        let form = part.form.as_mut().unwrap();
+        form.scheduling.persistence = Some(persistence);
+        form.adopt = true;
+        for server in form.real_servers.values_mut() {
+            server.thresholds = Thresholds { upper: 9, lower: 5 };
+        }
     });
     let wanted = wanted(&plan, &local());
     let settings = wanted.virtual_servers[&SERVER.parse().unwrap()].settings;
     assert_eq!((settings.scheduler.as_str(), settings.flags), ("rr", 0));
     assert_eq!(settings.persistence.map(|p| (p.timeout_seconds, p.prefix_length)), Some((20, 24)));
+    assert_eq!(settings.persistence_engine.map(|engine| engine.to_string()), Some("sip".to_owned()));
+    let destinations = &wanted.virtual_servers[&SERVER.parse().unwrap()].destinations;
+    let thresholds = |settings: &DestinationSettings| (settings.upper_threshold, settings.lower_threshold);
+    assert_eq!(destinations.values().map(thresholds).collect::<Vec<_>>(), [(9, 5)]);
     assert!(wanted.adopt.contains(&SERVER.parse().unwrap()));
 }
 
@@ -207,7 +221,7 @@ fn a_vip_of_a_missing_part_stays_hidden_on_every_link() {
 fn of_two_services_with_one_port_the_first_has_it() {
     let mut plan = plan();
     let mut second = part();
-    second.form = Some(ServiceForm { scheduler: "wlc".parse().unwrap(), ..form() });
+    second.form = Some(ServiceForm { scheduling: Scheduling::by("wlc".parse().unwrap()), ..form() });
     plan.services.insert(ServiceName::new("web", "zzz"), second);
     let wanted = wanted(&plan, &local());
     assert_eq!(wanted.owners[&SERVER.parse().unwrap()], name());
