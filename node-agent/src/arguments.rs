@@ -116,7 +116,21 @@ pub struct Observe {
     pub node: NodeChoice,
     /// How to print.
     #[arg(short, long, value_enum, default_value_t)]
-    pub output: Format,
+    pub output: ObserveFormat,
+}
+
+/// How to print what is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum ObserveFormat {
+    /// For people, in the words of ipvsadm and ip.
+    #[default]
+    Text,
+    /// The exact values, as YAML.
+    Yaml,
+    /// The exact values, as JSON.
+    Json,
+    /// The IPVS table alone, exactly as `ipvsadm -Sn` prints it and `ipvsadm -R` takes it.
+    Ipvsadm,
 }
 
 /// What stands for this node: by default the kernel that runs here.

@@ -13,6 +13,7 @@ use lvs_core::custody::{Custody, Record};
 use lvs_core::names::BootId;
 use serde::{Deserialize, Serialize};
 
+use crate::local::network_namespace;
 use file::JournalFile;
 
 /// The version of the format, in the header.
@@ -25,10 +26,29 @@ const SMALLEST_COMPACTION: usize = 1024;
 #[derive(Debug)]
 pub struct Journal {
     file: JournalFile,
-    boot_id: BootId,
+    subject: Subject,
     custody: Custody,
     lines: usize,
     compact_at: usize,
+}
+
+/// Whose state a journal speaks of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Subject {
+    /// The boot.
+    pub boot_id: BootId,
+    /// The cookie of the network namespace, where the kernel tells it.
+    pub network: Option<u64>,
+}
+
+impl Subject {
+    /// This boot and the network namespace of the calling thread.
+    ///
+    /// # Errors
+    /// Where the kernel does not let a socket be made.
+    pub fn here(boot_id: &BootId) -> io::Result<Self> {
+        Ok(Self { boot_id: boot_id.clone(), network: network_namespace::cookie()? })
+    }
 }
 
 /// Why a journal cannot be opened or written. Nothing may be done to the kernel then.
@@ -55,6 +75,16 @@ pub enum Error {
         /// Why it cannot be read.
         cause: String,
     },
+    /// It speaks of another network namespace: here nothing of it would be found, and all of it be forgotten.
+    #[error(
+        "custody journal {path} is about another network namespace than this one: run this there (for the host's own: \
+         nsenter -t 1 -n), or name another folder with --run-dir",
+        path = path.display()
+    )]
+    OtherNetwork {
+        /// The journal.
+        path: PathBuf,
+    },
 }
 
 /// The first line.
@@ -62,6 +92,8 @@ pub enum Error {
 #[serde(rename_all = "camelCase")]
 struct Header {
     boot_id: BootId,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    network: Option<u64>,
     version: u32,
 }
 
@@ -69,8 +101,8 @@ struct Header {
 ///
 /// # Errors
 /// As [`Journal::open`].
-pub fn read(path: &Path, boot_id: &BootId) -> Result<Custody, Error> {
-    match Replay::of(path, &bytes_of(path)?, boot_id)? {
+pub fn read(path: &Path, subject: &Subject) -> Result<Custody, Error> {
+    match Replay::of(path, &bytes_of(path)?, subject)? {
         Replay::Void => Ok(Custody::default()),
         Replay::Resumed { custody, .. } => Ok(custody),
     }
@@ -85,11 +117,12 @@ impl Journal {
     /// anew with nothing. Missing folders are made.
     ///
     /// # Errors
-    /// [`Error::Io`], and [`Error::Corrupt`] for a whole line that is no record or a header of another version.
-    pub fn open(path: &Path, boot_id: &BootId) -> Result<(Self, Custody), Error> {
+    /// [`Error::Io`], [`Error::OtherNetwork`], and [`Error::Corrupt`] for a whole line that is no record or a header of
+    /// another version.
+    pub fn open(path: &Path, subject: &Subject) -> Result<(Self, Custody), Error> {
         let io = |source| Error::Io { path: path.to_owned(), source };
         let bytes = bytes_of(path)?;
-        let (file, custody, lines) = match Replay::of(path, &bytes, boot_id)? {
+        let (file, custody, lines) = match Replay::of(path, &bytes, subject)? {
             Replay::Resumed { custody, lines, length } => {
                 if length < bytes.len() {
                     tracing::warn!(
@@ -101,12 +134,12 @@ impl Journal {
                 (JournalFile::resume(path, length).map_err(io)?, custody, lines)
             }
             Replay::Void => {
-                let text = render(boot_id, &Custody::default()).map_err(io)?;
+                let text = render(subject, &Custody::default()).map_err(io)?;
                 (JournalFile::create(path, &text).map_err(io)?, Custody::default(), 0)
             }
         };
         let compact_at = compaction_threshold(&custody);
-        let journal = Self { file, boot_id: boot_id.clone(), custody: custody.clone(), lines, compact_at };
+        let journal = Self { file, subject: subject.clone(), custody: custody.clone(), lines, compact_at };
         Ok((journal, custody))
     }
 
@@ -135,7 +168,7 @@ impl Journal {
 
     /// Rewrites the file with one line for each item that is ours. That it failed costs room and nothing else.
     fn compact(&mut self) {
-        let rewritten = render(&self.boot_id, &self.custody)
+        let rewritten = render(&self.subject, &self.custody)
             .and_then(|text| JournalFile::create(self.file.path(), &text));
         match rewritten {
             Ok(file) => {
@@ -161,9 +194,10 @@ fn compaction_threshold(custody: &Custody) -> usize {
 }
 
 /// A whole journal.
-fn render(boot_id: &BootId, custody: &Custody) -> io::Result<Vec<u8>> {
+fn render(subject: &Subject, custody: &Custody) -> io::Result<Vec<u8>> {
     let mut text = Vec::new();
-    line(&mut text, &Header { boot_id: boot_id.clone(), version: VERSION })?;
+    let Subject { boot_id, network } = subject.clone();
+    line(&mut text, &Header { boot_id, network, version: VERSION })?;
     for (item, claim) in &custody.claims {
         line(&mut text, &Record::Take(*item, *claim))?;
     }
@@ -192,17 +226,22 @@ enum Replay {
 }
 
 impl Replay {
-    fn of(path: &Path, bytes: &[u8], boot_id: &BootId) -> Result<Self, Error> {
+    fn of(path: &Path, bytes: &[u8], subject: &Subject) -> Result<Self, Error> {
         let corrupt = |line, cause| Error::Corrupt { path: path.to_owned(), line, cause };
         let mut whole = bytes.split_inclusive(|byte| *byte == b'\n').take_while(|line| line.ends_with(b"\n"));
         let Some(first) = whole.next() else { return Ok(Self::Void) };
         let header: Header = serde_json::from_slice(first).map_err(|error| corrupt(1, error.to_string()))?;
-        if header.boot_id != *boot_id {
+        if header.boot_id != subject.boot_id {
             return Ok(Self::Void);
         }
         if header.version != VERSION {
             let cause = format!("version {} is not {VERSION}, the one that is known here", header.version);
             return Err(corrupt(1, cause));
+        }
+        if let (Some(its), Some(this)) = (header.network, subject.network)
+            && its != this
+        {
+            return Err(Error::OtherNetwork { path: path.to_owned() });
         }
         let (mut custody, mut lines, mut length) = (Custody::default(), 0, first.len());
         for line in whole {

@@ -5,6 +5,10 @@ use lvs_core::kernel::{AddressKey, ArpSettings};
 
 use super::*;
 
+fn subject(boot: &str) -> Subject {
+    Subject { boot_id: boot.into(), network: None }
+}
+
 fn records() -> Vec<Record> {
     let server = "TCP 192.168.10.40:80".parse().unwrap();
     let vip: AddressKey = "lo 192.168.10.40/32".parse().unwrap();
@@ -36,22 +40,22 @@ fn folder() -> (tempfile::TempDir, PathBuf) {
 }
 
 fn reopened(path: &Path, boot: &str) -> Custody {
-    Journal::open(path, &boot.into()).unwrap().1
+    Journal::open(path, &subject(boot)).unwrap().1
 }
 
 #[test]
 fn what_was_appended_is_read_back() {
     let (_folder, path) = folder();
-    let (mut journal, custody) = Journal::open(&path, &"boot-1".into()).unwrap();
+    let (mut journal, custody) = Journal::open(&path, &subject("boot-1")).unwrap();
     assert!(custody.is_clean());
     let records = records();
     journal.append(&records[..2]).unwrap();
     journal.append(&[]).unwrap();
     journal.append(&records[2..]).unwrap();
-    assert_eq!(read(&path, &"boot-1".into()).unwrap(), after(&records));
+    assert_eq!(read(&path, &subject("boot-1")).unwrap(), after(&records));
     assert_eq!(reopened(&path, "boot-1"), after(&records));
     // What was read is gone on with, not overwritten.
-    let (mut journal, _) = Journal::open(&path, &"boot-1".into()).unwrap();
+    let (mut journal, _) = Journal::open(&path, &subject("boot-1")).unwrap();
     journal.append(&[Record::Release(Item::Arp("eth0".parse().unwrap()))]).unwrap();
     assert_eq!(reopened(&path, "boot-1").claims.len(), 2);
 }
@@ -59,22 +63,22 @@ fn what_was_appended_is_read_back() {
 #[test]
 fn reading_touches_nothing() {
     let (_folder, path) = folder();
-    assert!(read(&path, &"boot-1".into()).unwrap().is_clean());
+    assert!(read(&path, &subject("boot-1")).unwrap().is_clean());
     assert!(!path.exists());
-    let (mut journal, _) = Journal::open(&path, &"boot-1".into()).unwrap();
+    let (mut journal, _) = Journal::open(&path, &subject("boot-1")).unwrap();
     journal.append(&records()).unwrap();
     let mut bytes = fs::read(&path).unwrap();
     bytes.truncate(bytes.len() - 1);
     fs::write(&path, &bytes).unwrap();
-    assert_eq!(read(&path, &"boot-1".into()).unwrap(), after(&records()[..4]));
-    assert!(read(&path, &"boot-2".into()).unwrap().is_clean());
+    assert_eq!(read(&path, &subject("boot-1")).unwrap(), after(&records()[..4]));
+    assert!(read(&path, &subject("boot-2")).unwrap().is_clean());
     assert_eq!(fs::read(&path).unwrap(), bytes);
 }
 
 #[test]
 fn another_boot_voids_it() {
     let (_folder, path) = folder();
-    let (mut journal, _) = Journal::open(&path, &"boot-1".into()).unwrap();
+    let (mut journal, _) = Journal::open(&path, &subject("boot-1")).unwrap();
     journal.append(&records()).unwrap();
     assert!(reopened(&path, "boot-2").is_clean());
     // And it is the later boot's from then on.
@@ -84,7 +88,7 @@ fn another_boot_voids_it() {
 #[test]
 fn cut_short_anywhere_it_holds_what_was_whole_and_goes_on() {
     let (_folder, path) = folder();
-    let (mut journal, _) = Journal::open(&path, &"boot-1".into()).unwrap();
+    let (mut journal, _) = Journal::open(&path, &subject("boot-1")).unwrap();
     let records = records();
     journal.append(&records).unwrap();
     let whole = fs::read(&path).unwrap();
@@ -95,7 +99,7 @@ fn cut_short_anywhere_it_holds_what_was_whole_and_goes_on() {
             .filter(|line| line.ends_with(b"\n"))
             .count();
         let kept = &records[..lines.saturating_sub(1)];
-        let (mut journal, custody) = Journal::open(&path, &"boot-1".into()).unwrap();
+        let (mut journal, custody) = Journal::open(&path, &subject("boot-1")).unwrap();
         assert_eq!(custody, after(kept), "cut after {length} bytes");
         journal.append(&records[4..]).unwrap();
         let mut expected = after(kept);
@@ -107,12 +111,12 @@ fn cut_short_anywhere_it_holds_what_was_whole_and_goes_on() {
 #[test]
 fn a_whole_line_that_is_no_record_stops_everything() {
     let (_folder, path) = folder();
-    let (mut journal, _) = Journal::open(&path, &"boot-1".into()).unwrap();
+    let (mut journal, _) = Journal::open(&path, &subject("boot-1")).unwrap();
     journal.append(&records()[..1]).unwrap();
     let mut bytes = fs::read(&path).unwrap();
     bytes.extend_from_slice(b"{\"take\":[]}\n");
     fs::write(&path, &bytes).unwrap();
-    let error = Journal::open(&path, &"boot-1".into()).unwrap_err();
+    let error = Journal::open(&path, &subject("boot-1")).unwrap_err();
     assert!(matches!(error, Error::Corrupt { line: 3, .. }), "{error}");
     assert!(error.to_string().contains("custody.jsonl, line 3: "), "{error}");
     // The file is evidence, and stays as it was.
@@ -124,7 +128,7 @@ fn a_later_version_is_not_guessed_at() {
     let (_folder, path) = folder();
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     fs::write(&path, "{\"bootId\":\"boot-1\",\"version\":2}\n").unwrap();
-    assert!(matches!(Journal::open(&path, &"boot-1".into()), Err(Error::Corrupt { line: 1, .. })));
+    assert!(matches!(Journal::open(&path, &subject("boot-1")), Err(Error::Corrupt { line: 1, .. })));
     // Of another boot it is void whatever its version.
     assert!(reopened(&path, "boot-2").is_clean());
 }
@@ -132,7 +136,7 @@ fn a_later_version_is_not_guessed_at() {
 #[test]
 fn it_does_not_grow_without_bound() {
     let (_folder, path) = folder();
-    let (mut journal, _) = Journal::open(&path, &"boot-1".into()).unwrap();
+    let (mut journal, _) = Journal::open(&path, &subject("boot-1")).unwrap();
     journal.append(&records()).unwrap();
     let item = Item::Timeouts;
     for _ in 0..SMALLEST_COMPACTION {
@@ -146,11 +150,26 @@ fn it_does_not_grow_without_bound() {
 #[test]
 fn a_failed_write_counts_for_nothing_and_leaves_nothing() {
     let (_folder, path) = folder();
-    let (mut journal, _) = Journal::open(&path, &"boot-1".into()).unwrap();
+    let (mut journal, _) = Journal::open(&path, &subject("boot-1")).unwrap();
     journal.append(&records()[..1]).unwrap();
     let before = fs::read(&path).unwrap();
     journal.refuse_writes();
     assert!(matches!(journal.append(&records()[1..]), Err(Error::Io { .. })));
     assert_eq!(fs::read(&path).unwrap(), before);
     assert_eq!(journal.custody, after(&records()[..1]));
+}
+
+#[test]
+fn a_journal_of_another_network_namespace_is_not_forgotten() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("custody.jsonl");
+    let of = |network| Subject { network, ..subject("boot-1") };
+    drop(Journal::open(&path, &of(Some(1))).unwrap());
+    let before = std::fs::read(&path).unwrap();
+    assert!(matches!(Journal::open(&path, &of(Some(2))), Err(Error::OtherNetwork { .. })));
+    assert!(matches!(read(&path, &of(Some(2))), Err(Error::OtherNetwork { .. })));
+    assert_eq!(std::fs::read(&path).unwrap(), before);
+    // A kernel that does not tell is believed, and so is a journal from before it was asked.
+    assert!(Journal::open(&path, &of(None)).is_ok());
+    assert!(Journal::open(&path, &Subject { network: Some(2), ..subject("boot-2") }).is_ok());
 }

@@ -1,6 +1,7 @@
 //! Local facts: what an agent knows of its own node besides the part of the kernel that it changes.
 
 pub mod api_servers;
+pub mod network_namespace;
 pub mod privileges;
 
 use std::collections::BTreeSet;

@@ -33,7 +33,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::arguments::{self, StateFolders};
-use crate::custody::Journal;
+use crate::custody::{Journal, Subject};
 use crate::kernel::Watch;
 use crate::local::{api_servers, privileges};
 use crate::plan_source::{self, Source};
@@ -119,7 +119,7 @@ fn worker(
     }
     let node = lasting.node.clone();
     let known = unseen(&lasting);
-    let ledger = Ledger::on_disk(Journal::open(&folders.custody(), &lasting.boot_id)?);
+    let ledger = Ledger::on_disk(Journal::open(&folders.custody(), &Subject::here(&lasting.boot_id)?)?);
     let copy = folders.plan_copy();
     let (plan, seen) = kept_plan(&copy, &node);
     let api_servers = match source {

@@ -11,7 +11,7 @@ use super::stand::Standing;
 use super::{print, text};
 use crate::arguments;
 use crate::arguments::StateFolders;
-use crate::custody::Journal;
+use crate::custody::{Journal, Subject};
 use crate::local::api_servers::Known;
 use crate::plan_source::once;
 use crate::run::announcer::Announcer;
@@ -59,7 +59,7 @@ pub fn run(arguments: &arguments::Apply) -> anyhow::Result<bool> {
 
 /// An engine for this node, with its custody.
 pub(super) fn here(folders: &StateFolders, lasting: lvs_core::local::Local) -> anyhow::Result<Engine<Live>> {
-    let ledger = Ledger::on_disk(Journal::open(&folders.custody(), &lasting.boot_id)?);
+    let ledger = Ledger::on_disk(Journal::open(&folders.custody(), &Subject::here(&lasting.boot_id)?)?);
     Ok(Engine::new(Live::open(lasting, Known::default(), Purpose::Change)?, ledger))
 }
 

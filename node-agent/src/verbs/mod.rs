@@ -3,6 +3,7 @@
 pub mod apply;
 pub mod cleanup;
 pub mod diff;
+pub mod ipvsadm;
 pub mod observe;
 pub mod print;
 pub mod stand;

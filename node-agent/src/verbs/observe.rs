@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 
 use super::stand::Standing;
-use super::{print, text};
-use crate::arguments;
+use super::{ipvsadm, print, text};
+use crate::arguments::{self, Format, ObserveFormat};
 use lvs_core::node_plan::NodePlan;
 
 /// Prints this node as it is. What is ours is told apart as far as the custody journal can be read.
@@ -14,7 +14,12 @@ use lvs_core::node_plan::NodePlan;
 pub fn run(arguments: &arguments::Observe) -> anyhow::Result<()> {
     let node = arguments.node.named_or_host()?;
     let standing = Standing::here(&arguments.folders, &node, &NodePlan::empty(0, ""))?;
-    print::print(arguments.output, &standing, || describe(&standing))
+    match arguments.output {
+        ObserveFormat::Ipvsadm => print::write(&ipvsadm::rules(&standing.kernel)),
+        ObserveFormat::Text => print::write(&describe(&standing)),
+        ObserveFormat::Yaml => print::print(Format::Yaml, &standing, String::new),
+        ObserveFormat::Json => print::print(Format::Json, &standing, String::new),
+    }
 }
 
 /// A node for people.

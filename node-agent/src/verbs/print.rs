@@ -17,6 +17,14 @@ pub fn print<T: Serialize>(format: Format, value: &T, text: impl FnOnce() -> Str
         Format::Yaml => serde_saphyr::to_string(value).context("this cannot be written as YAML")?,
         Format::Json => serde_json::to_string_pretty(value)? + "\n",
     };
+    write(&output)
+}
+
+/// Writes a text to standard output.
+///
+/// # Errors
+/// Where standard output is closed.
+pub fn write(output: &str) -> anyhow::Result<()> {
     let mut stdout = std::io::stdout().lock();
     stdout.write_all(output.as_bytes()).and_then(|()| stdout.flush()).context("standard output")
 }

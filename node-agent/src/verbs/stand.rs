@@ -8,6 +8,7 @@ use lvs_core::node_plan::NodePlan;
 
 use super::written;
 use crate::arguments::{Stand, StateFolders};
+use crate::custody::Subject;
 use crate::local::api_servers::Known;
 use crate::run::host::{Host as _, Supposed};
 use crate::run::ledger::Ledger;
@@ -53,7 +54,7 @@ impl Standing {
     /// Where the kernel or the custody journal cannot be read.
     pub fn here(folders: &StateFolders, node: &NodeName, plan: &NodePlan) -> anyhow::Result<Self> {
         let lasting = crate::local::lasting(node)?;
-        let custody = crate::custody::read(&folders.custody(), &lasting.boot_id)?;
+        let custody = crate::custody::read(&folders.custody(), &Subject::here(&lasting.boot_id)?)?;
         let (kernel, mut local) = Live::open(lasting, Known::default(), Purpose::Look)?.observe(plan)?;
         local.ours = custody.addresses();
         Ok(Self { kernel, local, custody })

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use lvs_core::ipvs::{
-    DestinationKey, DestinationSettings, ForwardingMethod, Persistence, VirtualServerKey,
+    DestinationKey, DestinationSettings, ForwardingMethod, Persistence, Tunnel, VirtualServerKey,
     VirtualServerSettings,
 };
 use lvs_core::kernel::{Kernel, Op};
@@ -72,7 +72,7 @@ impl Draw {
         let protocol = [Protocol::Tcp, Protocol::Udp, Protocol::Sctp][self.0.usize(0..3)];
         let number = self.0.u8(1..5);
         let address = self.address(number);
-        VirtualServerKey::Tuple { protocol, address, port: [80, 443, 53][self.0.usize(0..3)] }
+        VirtualServerKey::Tuple { protocol, address, port: [0, 80, 443, 53][self.0.usize(0..4)] }
     }
 
     fn address(&mut self, number: u8) -> IpAddr {
@@ -96,7 +96,12 @@ impl Draw {
         });
         // Every name of the list is a scheduler's; see `SchedulerName`.
         let scheduler: SchedulerName = name.parse().unwrap_or_else(|_| unreachable!("{name} is a name"));
-        VirtualServerSettings { scheduler, flags: 0, persistence, persistence_engine: None }
+        // One packet, and the three bits that belong to the scheduler.
+        let flags = if self.0.bool() { 0 } else { self.0.u32(1..16) << 2 };
+        // Every kernel of the lab has it.
+        let persistence_engine =
+            persistence.filter(|_| self.0.u8(0..4) == 0).and_then(|_| "sip".parse().ok());
+        VirtualServerSettings { scheduler, flags, persistence, persistence_engine }
     }
 
     fn destination(&mut self, key: &VirtualServerKey, odd: bool) -> DestinationKey {
@@ -119,9 +124,20 @@ impl Draw {
         let upper_threshold = if self.0.bool() { 0 } else { self.0.u32(1..1000) };
         let lower_threshold = if odd { self.0.u32(0..2000) } else { self.0.u32(0..=upper_threshold) };
         let weight = if odd && self.0.u8(0..4) == 0 { 1 << 31 } else { self.0.u32(0..100) };
-        let method =
-            if self.0.u8(0..4) == 0 { ForwardingMethod::Masquerade } else { ForwardingMethod::DirectRouting };
-        DestinationSettings { method, weight, upper_threshold, lower_threshold, tunnel: None }
+        let (method, tunnel) = match self.0.u8(0..8) {
+            0 => (ForwardingMethod::Masquerade, None),
+            1 | 2 => (ForwardingMethod::Tunnel, Some(self.tunnel())),
+            _ => (ForwardingMethod::DirectRouting, None),
+        };
+        DestinationSettings { method, weight, upper_threshold, lower_threshold, tunnel }
+    }
+
+    fn tunnel(&mut self) -> Tunnel {
+        match self.0.u8(0..3) {
+            0 => Tunnel { kind: 0, port: 0, flags: 0 },
+            1 => Tunnel { kind: 1, port: self.0.u16(1..), flags: self.0.u16(0..3) },
+            _ => Tunnel { kind: 2, port: 0, flags: self.0.u16(0..2) },
+        }
     }
 }
 
@@ -132,10 +148,12 @@ fn keep(model: &mut Kernel, ops: &mut Vec<Op>, op: Op) {
     }
 }
 
+/// From networks on both sides of the place where ipvsadm's order wraps, and of no three that make it a circle.
 fn v4(number: u8) -> IpAddr {
-    IpAddr::from([10, 0, 0, number])
+    IpAddr::from([if number.is_multiple_of(2) { 10 } else { 192 }, 0, 0, number])
 }
 
 fn v6(number: u8) -> IpAddr {
-    IpAddr::from([0xfd00, 0, 0, 0, 0, 0, 0, u16::from(number)])
+    let first = if number.is_multiple_of(2) { 0x2001 } else { 0xfd00 };
+    IpAddr::from([first, 0, 0, 0, 0, 0, 0, u16::from(number)])
 }

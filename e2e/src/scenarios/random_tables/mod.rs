@@ -2,7 +2,6 @@
 //! `Kernel::step` agree, refusals included.
 
 mod draw;
-mod rule;
 
 use std::collections::BTreeSet;
 use std::process::Command;
@@ -10,6 +9,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result, ensure};
 use lvs_core::kernel::{Kernel, Op, Refusal};
 use lvs_node_agent::kernel::{IpvsModule, Linux};
+use lvs_node_agent::verbs::ipvsadm;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -98,7 +98,7 @@ fn step(linux: &mut Linux, model: &mut Kernel, ops: &[Op], agreed: &mut Agreed) 
         model.virtual_servers
     );
     let saved = saved()?;
-    let rules = rule::rules(model);
+    let rules = ipvsadm::rules(model);
     ensure!(saved == rules, "ipvsadm says {saved:#?}, the model {rules:#?}");
     Ok(())
 }
@@ -109,9 +109,9 @@ fn observe(linux: &mut Linux) -> Result<Kernel> {
     Ok(observation.kernel)
 }
 
-/// The lines of `ipvsadm -Sn`.
-fn saved() -> Result<BTreeSet<String>> {
+/// What `ipvsadm -Sn` prints.
+fn saved() -> Result<String> {
     let output = Command::new("ipvsadm").arg("-Sn").output().context("run ipvsadm")?;
     ensure!(output.status.success(), "ipvsadm -Sn: {}", String::from_utf8_lossy(&output.stderr));
-    Ok(String::from_utf8_lossy(&output.stdout).lines().map(|line| line.trim_end().to_owned()).collect())
+    String::from_utf8(output.stdout).context("ipvsadm -Sn prints text")
 }

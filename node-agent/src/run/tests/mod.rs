@@ -137,7 +137,13 @@ fn an_agent_that_is_stopped_does_no_further_phase() {
 fn without_custody_on_disk_nothing_is_changed() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("run/custody.jsonl");
-    let ledger = Ledger::on_disk(crate::custody::Journal::open(&path, &local().boot_id).unwrap());
+    let ledger = Ledger::on_disk(
+        crate::custody::Journal::open(
+            &path,
+            &crate::custody::Subject { boot_id: local().boot_id, network: None },
+        )
+        .unwrap(),
+    );
     let mut engine = Engine::new(Director::new(), ledger);
     engine.ledger.refuse_writes();
     assert!(matches!(engine.pass(&plan()), Err(PassError::Custody(_))));
