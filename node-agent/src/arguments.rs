@@ -6,9 +6,18 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use lvs_core::names::NodeName;
 
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done; nothing was refused, is held or is in the way
+  1  done as far as it goes; what was refused, is held or is in the way has been printed
+  2  it could not be carried out; the reason has been printed
+  3  another agent runs in this network namespace
+
+RUST_LOG says how much is logged: warn, info (the default), debug.";
+
 /// Makes a node's kernel equal to its NodePlan: IPVS services, VIPs, ARP settings.
 #[derive(Debug, Parser)]
-#[command(name = "lvs-node-agent", version, max_term_width = 100)]
+#[command(name = "lvs-node-agent", version, max_term_width = 100, after_help = EXIT_CODES)]
 pub struct Arguments {
     /// What to do.
     #[command(subcommand)]
@@ -19,14 +28,19 @@ pub struct Arguments {
 #[derive(Debug, Subcommand)]
 pub enum Verb {
     /// Keep the kernel as the plan wants it, until stopped. Stopping changes nothing in the kernel.
+    #[command(after_help = EXIT_CODES)]
     Run(Run),
     /// Print this node's kernel and local facts.
+    #[command(after_help = EXIT_CODES)]
     Observe(Observe),
     /// Print what is left to do, in order, and do nothing.
+    #[command(after_help = EXIT_CODES)]
     Diff(Diff),
     /// Do once what is left to do.
+    #[command(after_help = EXIT_CODES)]
     Apply(Apply),
     /// Bring the node back to how it was found, without any plan or API server.
+    #[command(after_help = EXIT_CODES)]
     Cleanup(Cleanup),
 }
 
@@ -46,7 +60,7 @@ pub struct PlanOrigin {
 /// Which node it is about.
 #[derive(Debug, Clone, Default, Args)]
 pub struct NodeChoice {
-    /// The node's name [default: `$NODE_NAME`, else the host's name; with --plan the only node in the file]
+    /// The node's name [default: `$NODE_NAME`, else that of the only node in a file of --plan, else the host's name]
     #[arg(long, value_name = "NAME")]
     pub node: Option<String>,
 }

@@ -21,7 +21,7 @@ pub(crate) fn main() -> ExitCode {
     let done = match &arguments.verb {
         Verb::Run(arguments) => run::run(arguments).map(|()| true),
         Verb::Observe(arguments) => verbs::observe::run(arguments).map(|()| true),
-        Verb::Diff(arguments) => verbs::diff::run(arguments).map(|()| true),
+        Verb::Diff(arguments) => verbs::diff::run(arguments),
         Verb::Apply(arguments) => verbs::apply::run(arguments),
         Verb::Cleanup(arguments) => verbs::cleanup::run(arguments),
     };

@@ -177,3 +177,28 @@ fn nothing_is_applied_to_a_node_that_is_only_written_down() {
     assert_eq!(ended.code, 2);
     assert!(ended.stderr.contains("add --dry-run"), "{}", ended.stderr);
 }
+
+#[test]
+fn a_folder_that_is_not_there_is_said_at_once() {
+    for verb in ["run", "diff", "apply"] {
+        let ended = agent(&[verb, "--folder", "/nowhere/at/all", "--node", "director-1"], "");
+        assert_eq!(ended.code, 2, "{verb}");
+        assert!(ended.stderr.contains("/nowhere/at/all is no folder"), "{verb}: {}", ended.stderr);
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().to_str().unwrap();
+    let ended = agent(&["diff", "--folder", path, "--node", "rs-9"], "");
+    assert!(ended.stderr.contains("plans/rs-9.yaml"), "the file that is missed: {}", ended.stderr);
+}
+
+#[test]
+fn a_plan_is_carried_out_on_its_own_node_only() {
+    let plan = golden("lvs-notes.plan.yaml");
+    // Without a folder for custody nothing is ever done, should this not be refused.
+    let ended = agent(&["apply", "--plan", "-", "--run-dir", "/dev/null/custody"], &plan);
+    assert_eq!(ended.code, 2);
+    assert!(ended.stderr.contains("add --node director-1"), "{}", ended.stderr);
+    let ended = diff(&plan.replace("director-1", "rs-1"), &["--node", "rs-1"]);
+    assert_eq!(ended.code, 2);
+    assert!(ended.stderr.contains("the facts of node director-1"), "{}", ended.stderr);
+}

@@ -55,7 +55,11 @@ impl Subject {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The disk refused.
-    #[error("custody journal {path}: {source}", path = path.display())]
+    #[error(
+        "the custody journal {path} cannot be read or written{hint}",
+        path = path.display(),
+        hint = if source.kind() == io::ErrorKind::PermissionDenied { " (this needs root)" } else { "" }
+    )]
     Io {
         /// The journal.
         path: PathBuf,

@@ -28,6 +28,15 @@ pub fn report_file(folder: &Path, node: &NodeName) -> PathBuf {
     folder.join("reports").join(format!("{node}.yaml"))
 }
 
+/// Sees to it that the folder is there: a misspelt one would be waited for in vain.
+///
+/// # Errors
+/// Where it is not.
+pub fn require(folder: &Path) -> anyhow::Result<()> {
+    anyhow::ensure!(folder.is_dir(), "{} is no folder: make it, or mount it, first", folder.display());
+    Ok(())
+}
+
 /// The objects of a node; none where the file is not there.
 ///
 /// # Errors
@@ -63,7 +72,12 @@ pub(super) async fn follow_file(
                 parsed.map(Option::unwrap_or_default).map_err(|error| format!("{error:#}"))
             });
             match now {
-                Ok(now) => drop(seen.send_replace(Some(now))),
+                Ok(now) => {
+                    if matches!(bytes, Ok(None)) {
+                        tracing::info!("there is no {}; nothing is changed until there is", file.display());
+                    }
+                    drop(seen.send_replace(Some(now)));
+                }
                 Err(error) => {
                     tracing::error!("the plan cannot be read; the last one stays in force: {error}");
                 }

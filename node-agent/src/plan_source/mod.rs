@@ -37,12 +37,16 @@ impl Source {
     pub async fn open(origin: &PlanOrigin, choice: &NodeChoice) -> anyhow::Result<(Self, NodeName)> {
         if let Some(file) = &origin.plan {
             let (node, seen) = once::from_file(file, choice, None)?;
+            once::require_this_host(origin, choice, &node)?;
             let given = file == Path::new("-");
             return Ok((if given { Self::Given(Box::new(seen)) } else { Self::File(file.clone()) }, node));
         }
         let node = choice.named_or_host()?;
         match &origin.folder {
-            Some(folder) => Ok((Self::Folder(folder.clone()), node)),
+            Some(folder) => {
+                folder::require(folder)?;
+                Ok((Self::Folder(folder.clone()), node))
+            }
             None => Ok((Self::Api(Clients::infer().await?), node)),
         }
     }

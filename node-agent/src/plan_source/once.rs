@@ -22,21 +22,48 @@ pub fn plan(
     written: Option<NodeName>,
 ) -> anyhow::Result<(NodeName, NodePlan)> {
     let (node, seen) = if let Some(file) = &origin.plan {
-        from_file(file, choice, written)?
+        from_file(file, choice, written.clone())?
     } else {
-        let written = written.filter(|node| !node.0.is_empty());
+        let written = written.clone().filter(|node| !node.0.is_empty());
         let node = choice.named().or(written).map_or_else(|| choice.named_or_host(), Ok)?;
         let seen = match &origin.folder {
-            Some(folder) => folder::read(folder, &node)?,
+            Some(folder) => {
+                folder::require(folder)?;
+                folder::read(folder, &node)?
+            }
             None => from_api(&node)?,
         };
         (node, seen)
     };
-    let (plan, faults) = seen.plan().with_context(|| format!("there is no NodePlan {node}"))?;
+    if let Some(written) = written.filter(|written| !written.0.is_empty() && *written != node) {
+        anyhow::bail!("--local holds the facts of node {written}, and the plan is that of {node}");
+    }
+    let missing = || match &origin.folder {
+        Some(folder) => {
+            let file = folder::plan_file(folder, &node);
+            format!("there is no NodePlan {node}: no file {}", file.display())
+        }
+        None => format!("there is no NodePlan {node}"),
+    };
+    let (plan, faults) = seen.plan().with_context(missing)?;
     for fault in faults {
         tracing::warn!("the plan is incomplete, so that nothing is removed: {fault}");
     }
     Ok((node, plan))
+}
+
+/// A plan out of a file is carried out only where it belongs, unless the user names the node: two hosts with one plan
+/// would both answer for its VIPs.
+///
+/// # Errors
+/// Where this host has another name than the plan's node.
+pub fn require_this_host(origin: &PlanOrigin, choice: &NodeChoice, node: &NodeName) -> anyhow::Result<()> {
+    let here = choice.named_or_host()?;
+    anyhow::ensure!(
+        origin.plan.is_none() || choice.named().is_some() || here == *node,
+        "the plan is that of node {node}, and this host is {here}: add --node {node} if this is that node"
+    );
+    Ok(())
 }
 
 /// One node's objects in a file, `-` for standard input.

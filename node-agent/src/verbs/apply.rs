@@ -3,6 +3,8 @@
 use std::fmt::Write as _;
 
 use lvs_core::kernel::Kernel;
+use lvs_core::names::NodeName;
+use lvs_core::node_plan::NodePlan;
 use lvs_core::wanted::{Failure, Hold, PhaseName};
 use serde::Serialize;
 
@@ -20,6 +22,7 @@ use crate::run::live::{Live, Purpose};
 use crate::run::pass::{Engine, Outcome};
 use crate::run::phase::Tried;
 use crate::state::lock::Lock;
+use crate::state::plan_copy;
 
 /// What `apply` and `cleanup` print.
 #[derive(Debug, Serialize)]
@@ -50,11 +53,29 @@ pub fn run(arguments: &arguments::Apply) -> anyhow::Result<bool> {
         let outcome = engine.pass(&plan)?;
         return report(arguments.output, &outcome, true);
     }
+    once::require_this_host(&arguments.origin, &arguments.node, &node)?;
     let _lock = Lock::take()?;
+    require_present(&arguments.folders, &node, &plan)?;
     let mut engine = here(&arguments.folders, crate::local::lasting(&node)?)?;
     let outcome = engine.pass(&plan)?;
     Announcer::default().announce(&outcome.view, &mut engine.host);
     report(arguments.output, &outcome, false)
+}
+
+/// A plan of a lower epoch than the agent of this node has followed comes from an operator that leads no more.
+fn require_present(folders: &StateFolders, node: &NodeName, plan: &NodePlan) -> anyhow::Result<()> {
+    // A copy that is damaged or another node's says nothing of this.
+    let copy = plan_copy::read(&folders.plan_copy(), node).ok().flatten();
+    let stale = copy.and_then(|mut copy| copy.seen.admit(plan).err());
+    match stale {
+        None => Ok(()),
+        Some(trouble) => anyhow::bail!(
+            "{}: {}; where the older plan is really meant, remove {} first",
+            trouble.reason,
+            trouble.message,
+            folders.plan_copy().display()
+        ),
+    }
 }
 
 /// An engine for this node, with its custody.

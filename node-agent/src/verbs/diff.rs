@@ -31,16 +31,19 @@ pub(super) struct NamedTrouble<'a> {
     trouble: &'a lvs_core::node_report::Trouble,
 }
 
-/// Prints what is left to do.
+/// Prints what is left to do. Whether nothing is held, and nothing in the way; that something is left to do is no
+/// trouble.
 ///
 /// # Errors
 /// Where the plan or the stand of the node cannot be had.
-pub fn run(arguments: &arguments::Diff) -> anyhow::Result<()> {
+pub fn run(arguments: &arguments::Diff) -> anyhow::Result<bool> {
     let written = Standing::written_node(&arguments.stand)?;
     let (node, plan) = once::plan(&arguments.origin, &arguments.node, written)?;
     let standing = Standing::of(&arguments.stand, &arguments.folders, &node, &plan)?;
     let view = standing.engine().look(&plan)?;
-    print::print(arguments.output, &Difference::of(&view), || difference(&view))
+    let left = Difference::of(&view);
+    print::print(arguments.output, &left, || difference(&view))?;
+    Ok(left.holds.is_empty() && left.troubles.is_empty())
 }
 
 impl<'a> Difference<'a> {
