@@ -77,3 +77,19 @@ fn the_brain_has_no_hands() {
         assert!(!text.contains(forbidden), "lvs-core stands on {forbidden}:\n{text}");
     }
 }
+
+#[test]
+fn the_example_in_the_readme_is_the_one_in_the_folder() {
+    let tree = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let read = |path: &str| std::fs::read_to_string(tree.join(path)).unwrap();
+    let specs = |text: &str| -> Vec<serde_json::Value> {
+        let documents: Vec<serde_json::Value> = serde_saphyr::from_multiple(text).unwrap();
+        documents.into_iter().map(|mut document| document["spec"].take()).collect()
+    };
+    let readme = read("README.md");
+    let (_, rest) = readme.split_once("```yaml\n").unwrap();
+    let (example, _) = rest.split_once("```").unwrap();
+    let files = ["directorgroup.yaml", "virtualservice.yaml"]
+        .map(|file| read(&format!("deploy/examples/lvs-notes/{file}")));
+    assert_eq!(specs(example), specs(&files.join("\n---\n")));
+}
