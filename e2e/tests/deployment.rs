@@ -38,6 +38,11 @@ fn cleanup_leaves_a_node_as_it_was_found() -> Result<()> {
 }
 
 #[test]
+fn every_setting_is_in_the_kernel_and_on_packets() -> Result<()> {
+    run("every-setting", 300)
+}
+
+#[test]
 fn random_tables_agree_in_the_first_half() -> Result<()> {
     run("random-tables-1", 1500)
 }

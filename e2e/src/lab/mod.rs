@@ -9,6 +9,7 @@
 //! that tests, and nothing that a scenario writes reaches its disk, except the folder of the run.
 
 pub mod cpu;
+pub mod datagram;
 pub mod frame;
 pub mod guest;
 pub mod host;

@@ -41,6 +41,9 @@ pub fn start_server(bench: &Bench, host: &Host, port: u16) -> Result<Process> {
 /// Fails where the port cannot be bound.
 pub fn serve(port: u16) -> Result<()> {
     let name = nix::unistd::gethostname().context("ask for the host name")?.to_string_lossy().into_owned();
+    let datagrams = name.clone();
+    // Who asks by UDP is answered too; an IPv6 datagram is not.
+    std::thread::spawn(move || super::datagram::serve(port, &datagrams));
     // One socket for both families, as net.ipv6.bindv6only is 0.
     let listener =
         TcpListener::bind((Ipv6Addr::UNSPECIFIED, port)).with_context(|| format!("bind port {port}"))?;

@@ -4,6 +4,7 @@ pub mod api_server_away;
 pub mod both_families;
 pub mod demo;
 pub mod edge;
+pub mod every_setting;
 pub mod foreign;
 pub mod killed;
 pub mod lab_itself;
@@ -45,6 +46,7 @@ pub fn all() -> impl Iterator<Item = &'static Scenario> {
         both_families::SCENARIOS,
         foreign::SCENARIOS,
         random_tables::SCENARIOS,
+        every_setting::SCENARIOS,
         one_answer::SCENARIOS,
         killed::SCENARIOS,
         troubles::SCENARIOS,
