@@ -1,6 +1,6 @@
 //! The command line.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -43,6 +43,7 @@ pub(crate) enum LogFormat {
 pub(crate) enum Verb {
     Run(Run),
     Plan(Plan),
+    Import(Import),
     Withdraw(Withdraw),
 }
 
@@ -130,6 +131,55 @@ pub(crate) struct Plan {
     /// The moment to plan for, in UTC (2026-01-31T12:00:00Z); default: now
     #[arg(long, value_name = "TIME", value_parser = time)]
     pub(crate) now: Option<Time>,
+}
+
+/// Turn what LVS is run with today into manifests
+///
+/// Reads the output of `ipvsadm -Sn`, a script of such lines, or a keepalived.conf, and prints a DirectorGroup and
+/// VirtualServices. Every line that cannot be carried over is named on stderr, with the reason. The real servers stand
+/// there by address, as hosts without an agent; say --node for those that are Nodes.
+///
+/// Exit code: 0 where everything was carried over, 1 where a line was not (the manifests are printed all the same),
+/// 2 where nothing could be.
+///
+/// Examples:
+///
+///   ipvsadm -Sn | lvs-operator import -
+///
+///   lvs-operator import /etc/keepalived/keepalived.conf --node rs-1=192.168.10.10 > web.yaml
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct Import {
+    /// The file, or `-` for stdin
+    #[arg(value_name = "FILE|-")]
+    pub(crate) file: PathBuf,
+    /// What the file is; default: as its first line looks
+    #[arg(long, value_name = "SOURCE")]
+    pub(crate) from: Option<Source>,
+    /// Namespace of the VirtualServices
+    #[arg(short, long, value_name = "NAMESPACE", default_value = "default")]
+    pub(crate) namespace: String,
+    /// Name of the DirectorGroup
+    #[arg(long, value_name = "NAME", default_value = "imported")]
+    pub(crate) director_group: String,
+    /// The Node that has an address of a real server; may be given several times
+    #[arg(long = "node", value_name = "NAME=ADDRESS", value_parser = node_address)]
+    pub(crate) nodes: Vec<(String, IpAddr)>,
+}
+
+/// What `import` reads.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Source {
+    /// The lines of `ipvsadm -Sn`, or a script of them
+    Ipvsadm,
+    /// keepalived.conf
+    Keepalived,
+}
+
+fn node_address(text: &str) -> Result<(String, IpAddr), String> {
+    let (node, address) = text.split_once('=').ok_or("write NAME=ADDRESS, such as rs-1=192.168.10.10")?;
+    let address = address.parse().map_err(|_| format!("{address} is no IP address"))?;
+    if node.is_empty() { Err("a node has a name".to_owned()) } else { Ok((node.to_owned(), address)) }
 }
 
 /// A format of output.

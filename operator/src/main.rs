@@ -17,6 +17,7 @@ mod connect;
 mod decide;
 mod folder;
 mod health;
+mod import;
 mod lease;
 mod log;
 mod manifest;
@@ -44,6 +45,7 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let done = log::start(&arguments.logging).and_then(|()| match &arguments.verb {
         Verb::Plan(plan) => offline::plan(plan),
+        Verb::Import(arguments) => import::import(arguments),
         Verb::Run(run) => tokio(start::run(run)),
         Verb::Withdraw(withdraw) => tokio(withdraw::withdraw(withdraw)),
     });

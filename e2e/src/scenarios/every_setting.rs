@@ -69,7 +69,30 @@ fn every_setting(bench: &mut Bench) -> Result<Value> {
     thresholds(bench, &fleet)?;
     packets(bench, &fleet)?;
     missing_scheduler(bench, &fleet)?;
+    import(bench, &fleet)?;
     typed(())
+}
+
+/// A dump, made into manifests by `lvs-operator import`, makes the same table again.
+fn import(bench: &mut Bench, fleet: &Fleet) -> Result<()> {
+    let director = fleet.host(DIRECTOR)?;
+    let program = bench.binary("lvs-operator")?;
+    let dump = fleet.folder().with_file_name("dump");
+    std::fs::write(&dump, director.sh("ipvsadm -Sn")?).context("keep the dump")?;
+    let nodes = "--node rs-1=192.168.10.10 --node rs-2=192.168.10.11";
+    let manifests = director.sh(&format!("{} import {} {nodes}", program.display(), dump.display()))?;
+    fleet.delete("twos.yaml")?;
+    fleet.delete("services.yaml")?;
+    fleet.wait_clean(&[DIRECTOR, "rs-1", "rs-2"])?;
+    fleet.delete("directorgroup.yaml")?;
+    fleet.apply("imported.yaml", &manifests)?;
+    wait_until("the imported table is the dumped one", PATIENCE, || {
+        let table = director.sh("ipvsadm -Sn")?;
+        ensure!(table == expected_table(), "it is\n{table}");
+        Ok(true)
+    })?;
+    bench.case("dump, import, apply: the same dump");
+    Ok(())
 }
 
 /// ipvsadm saves no thresholds, but lists them.

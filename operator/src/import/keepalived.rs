@@ -1,0 +1,367 @@
+//! keepalived.conf: its `virtual_server` and `virtual_server_group` blocks (keepalived.conf(5)).
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
+
+use lvs_core::ipvs::{PortKey, Timeouts};
+use lvs_core::network::{Family, Protocol};
+use lvs_core::scheduling::Thresholds;
+
+use super::block::{Block, blocks};
+use super::table::{RealServer, Scheduling, Table, VirtualServer, flag, persistence, prefix_length};
+
+/// keepalived's own, where `persistence_timeout` has no number.
+const DEFAULT_PERSISTENCE: u32 = 360;
+
+/// More addresses than this in one range are taken for a slip.
+const LONGEST_RANGE: u32 = 256;
+
+/// Reads every block; what cannot be carried over is noted with its reason.
+pub(super) fn read(text: &str) -> Table {
+    let mut table = Table::default();
+    let (blocks, broken) = blocks(text);
+    for line in broken {
+        table.leave(line, "}", "braces do not match here");
+    }
+    let groups = groups(&blocks, &mut table);
+    for block in &blocks {
+        match block.word(0) {
+            "virtual_server" => virtual_server(block, &groups, &mut table),
+            "virtual_server_group" => {}
+            "global_defs" => global(block, &mut table),
+            "vrrp_instance" | "vrrp_sync_group" | "vrrp_script" | "vrrp" => {
+                let why = "the VIPs' holder is the DirectorGroup's choice: keepalived must not hold them too";
+                table.leave(block.line, block.text(), why);
+            }
+            "include" => {
+                table.leave(block.line, block.text(), "an included file is not read: give it by itself");
+            }
+            _ => table.leave(block.line, block.text(), "not about virtual servers"),
+        }
+    }
+    table
+}
+
+type Groups = BTreeMap<String, Vec<(IpAddr, u16)>>;
+
+/// VIPs and ports by the name of their group.
+fn groups(blocks: &[Block], table: &mut Table) -> Groups {
+    let mut groups = Groups::new();
+    for block in blocks.iter().filter(|block| block.word(0) == "virtual_server_group") {
+        let members = groups.entry(block.word(1).to_owned()).or_default();
+        for entry in &block.children {
+            match members_of(entry) {
+                Ok(found) => members.extend(found),
+                Err(why) => table.leave(entry.line, entry.text(), why),
+            }
+        }
+    }
+    groups
+}
+
+/// `10.0.0.1 80`, or `10.0.0.1-9 80` for a range of the last number.
+fn members_of(entry: &Block) -> Result<Vec<(IpAddr, u16)>, String> {
+    if entry.word(0) == "fwmark" {
+        return Err("firewall marks are not there yet".to_owned());
+    }
+    let port: u16 = match entry.word(1) {
+        "" => 0,
+        port => port.parse().map_err(|_| format!("{port} is no port in figures"))?,
+    };
+    let wrong = || format!("{} is neither an address nor a range", entry.word(0));
+    let Some((first, last)) = entry.word(0).split_once('-') else {
+        return Ok(vec![(entry.word(0).parse().map_err(|_| wrong())?, port)]);
+    };
+    let first: Ipv4Addr = first.parse().map_err(|_| wrong())?;
+    let last: u8 = last.rsplit('.').next().unwrap_or_default().parse().map_err(|_| wrong())?;
+    let [a, b, c, d] = first.octets();
+    if last < d || u32::from(last - d) >= LONGEST_RANGE {
+        return Err(wrong());
+    }
+    Ok((d..=last).map(|d| (IpAddr::from([a, b, c, d]), port)).collect())
+}
+
+fn global(block: &Block, table: &mut Table) {
+    for entry in &block.children {
+        let seconds = |word: &str| word.parse::<u32>().ok();
+        let timeouts = (entry.word(0) == "lvs_timeouts").then(|| {
+            let of = |name| {
+                entry.words.iter().skip_while(|word| *word != name).nth(1).and_then(|word| seconds(word))
+            };
+            Some(Timeouts {
+                tcp_seconds: of("tcp")?,
+                tcp_fin_seconds: of("tcpfin")?,
+                udp_seconds: of("udp")?,
+            })
+        });
+        match timeouts.flatten() {
+            Some(timeouts) => table.timeouts = Some(timeouts),
+            None => table.leave(entry.line, entry.text(), "a setting of keepalived itself"),
+        }
+    }
+}
+
+/// What a `virtual_server` block says, before it is known for which VIPs.
+struct Draft {
+    scheduling: Scheduling,
+    protocol: Protocol,
+    direct: bool,
+    mask: Option<u8>,
+}
+
+fn virtual_server(block: &Block, groups: &Groups, table: &mut Table) {
+    let members = match block.word(1) {
+        "group" => {
+            groups.get(block.word(2)).cloned().ok_or_else(|| format!("there is no group {}", block.word(2)))
+        }
+        "fwmark" => Err("firewall marks are not there yet".to_owned()),
+        address => {
+            let port = if block.word(2).is_empty() { Ok(0) } else { block.word(2).parse() };
+            match (address.parse(), port) {
+                (Ok(address), Ok(port)) => Ok(vec![(address, port)]),
+                _ => Err("write the address and the port in figures".to_owned()),
+            }
+        }
+    };
+    let members = match members {
+        Ok(members) => members,
+        Err(why) => return table.leave(block.line, block.text(), why),
+    };
+    let draft = draft(block, table);
+    if !draft.direct {
+        let why = "only lb_kind DR is there yet; the whole virtual server is left out";
+        return table.leave(block.line, block.text(), why);
+    }
+    for (vip, port) in members {
+        let mut scheduling = draft.scheduling.clone();
+        if let (Some(persistence), Some(length)) = (&mut scheduling.persistence, draft.mask) {
+            match vip {
+                IpAddr::V4(_) => persistence.ipv4_prefix_length = length.min(32),
+                IpAddr::V6(_) => persistence.ipv6_prefix_length = length,
+            }
+        }
+        let port = PortKey { protocol: draft.protocol, port };
+        if table.servers.iter().any(|other| (other.vip, other.port) == (vip, port)) {
+            table.leave(
+                block.line,
+                block.text(),
+                format!("{vip} {port} stands here twice; the first counts"),
+            );
+            continue;
+        }
+        let real_servers = real_servers(block, vip, port, table);
+        table.servers.push(VirtualServer { vip, port, scheduling, real_servers });
+    }
+}
+
+fn draft(block: &Block, table: &mut Table) -> Draft {
+    let mut draft =
+        Draft { scheduling: Scheduling::default(), protocol: Protocol::Tcp, direct: false, mask: None };
+    for entry in block.children.iter().filter(|entry| entry.word(0) != "real_server") {
+        if let Err(why) = setting(&mut draft, entry) {
+            table.leave(entry.line, entry.text(), why);
+        }
+    }
+    draft.scheduling.flags.sort_unstable();
+    draft
+}
+
+fn setting(draft: &mut Draft, entry: &Block) -> Result<(), String> {
+    let value = entry.word(1);
+    match entry.word(0) {
+        "lb_algo" | "lvs_sched" => value.clone_into(&mut draft.scheduling.scheduler),
+        "lb_kind" | "lvs_method" => draft.direct = value == "DR",
+        "protocol" => {
+            draft.protocol =
+                value.parse().map_err(|_| format!("{value} is no protocol that IPVS balances"))?;
+        }
+        "persistence_timeout" => {
+            let seconds = if value.is_empty() { Ok(DEFAULT_PERSISTENCE) } else { value.parse() };
+            let seconds = seconds.map_err(|_| format!("{value} is no number of seconds"))?;
+            let mask = draft.scheduling.persistence.take();
+            draft.scheduling.persistence = Some(mask.map_or_else(
+                || persistence(seconds),
+                |mut given| {
+                    given.timeout_seconds = seconds;
+                    given
+                },
+            ));
+        }
+        "persistence_granularity" => {
+            let length = prefix_length(value, 128).ok_or_else(|| format!("{value} is no netmask"))?;
+            draft.mask = Some(length);
+        }
+        "persistence_engine" if value == "sip" => {
+            let given = draft.scheduling.persistence.get_or_insert_with(|| persistence(DEFAULT_PERSISTENCE));
+            given.engine = value.parse().ok();
+        }
+        "ops" => draft.scheduling.one_packet = true,
+        name if flag(name).is_some() => draft.scheduling.flags.extend(flag(name)),
+        "sorry_server" | "sorry_server_inhibit" | "sorry_server_lvs_method" => {
+            return Err("sorry servers are not there yet".to_owned());
+        }
+        "quorum" | "quorum_up" | "quorum_down" | "hysteresis" | "alpha" | "omega" => {
+            return Err("health checks and quorum are not there yet".to_owned());
+        }
+        "delay_loop" | "delay_before_retry" | "retry" | "connect_timeout" | "warmup" | "virtualhost" => {
+            return Err("a setting of health checks, which are not there yet".to_owned());
+        }
+        _ => return Err("there is nothing for it in a VirtualService".to_owned()),
+    }
+    Ok(())
+}
+
+fn real_servers(
+    block: &Block,
+    vip: IpAddr,
+    port: PortKey,
+    table: &mut Table,
+) -> BTreeMap<IpAddr, RealServer> {
+    let mut found = BTreeMap::new();
+    for entry in block.children.iter().filter(|entry| entry.word(0) == "real_server") {
+        match real_server(entry, vip, port, table) {
+            Ok((address, server)) => _ = found.insert(address, server),
+            Err(why) => table.leave(entry.line, entry.text(), why),
+        }
+    }
+    found
+}
+
+fn real_server(
+    block: &Block,
+    vip: IpAddr,
+    port: PortKey,
+    table: &mut Table,
+) -> Result<(IpAddr, RealServer), String> {
+    let address: IpAddr = block.word(1).parse().map_err(|_| "write the address in figures".to_owned())?;
+    let its_port = if block.word(2).is_empty() { port.port } else { block.word(2).parse().unwrap_or(0) };
+    if its_port != port.port {
+        return Err(format!(
+            "its port is not the service's {}, and direct routing changes no port",
+            port.port
+        ));
+    }
+    if Family::of(address) != Family::of(vip) {
+        return Err("a real server of the other family needs a tunnel, which is not there yet".to_owned());
+    }
+    let mut server = RealServer { weight: 1, thresholds: Thresholds::NONE };
+    for entry in &block.children {
+        let number = || {
+            let value = entry.word(1);
+            value.parse::<u32>().map_err(|_| format!("{value} is no number"))
+        };
+        match entry.word(0) {
+            "weight" => server.weight = number()?,
+            "uthreshold" => server.thresholds.upper = number()?,
+            "lthreshold" => server.thresholds.lower = number()?,
+            "lvs_method" | "lb_kind" if entry.word(1) == "DR" => {}
+            "lvs_method" | "lb_kind" => return Err("only the method DR is there yet".to_owned()),
+            _ => {
+                let why = "health checks are not there yet";
+                let new = !table.left.iter().any(|left| left.line == entry.line);
+                if new {
+                    table.leave(entry.line, entry.text(), why);
+                }
+            }
+        }
+    }
+    if server.weight > 65535 {
+        return Err(format!("weight {} is above 65535", server.weight));
+    }
+    Ok((address, server))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FILE: &str = "
+! the web
+global_defs { router_id LVS_1
+  lvs_timeouts tcp 30 tcpfin 5 udp 60
+}
+virtual_server_group both {
+  10.0.0.1 80      # http
+  10.0.0.2-3 443
+  fwmark 7
+}
+virtual_server group both {
+  delay_loop 6
+  lb_algo mh
+  lb_kind DR
+  mh-port
+  persistence_timeout 50
+  persistence_granularity 255.255.255.0
+  protocol TCP
+  real_server 10.0.1.1 80 {
+    weight 3
+    uthreshold 100
+    TCP_CHECK { connect_timeout 3 }
+  }
+  real_server 10.0.1.2 443 { weight 1 }
+}
+virtual_server 10.0.0.9 53 {
+  lvs_sched rr
+  lvs_method DR
+  ops
+  protocol UDP
+  real_server 10.0.1.1 53 {}
+}
+virtual_server 10.0.0.9 25 {
+  lb_kind NAT
+  real_server 10.0.1.1 25 {}
+}
+vrrp_instance VI_1 {
+  virtual_ipaddress { 10.0.0.1 }
+}
+";
+
+    #[test]
+    fn blocks_become_virtual_servers() {
+        let table = read(FILE);
+        let named: Vec<String> =
+            table.servers.iter().map(|server| format!("{} {}", server.vip, server.port)).collect();
+        assert_eq!(named, ["10.0.0.1 TCP 80", "10.0.0.2 TCP 443", "10.0.0.3 TCP 443", "10.0.0.9 UDP 53"]);
+        let first = &table.servers[0];
+        assert_eq!((first.scheduling.scheduler.as_str(), first.scheduling.flags.len()), ("mh", 1));
+        let persistence = first.scheduling.persistence.unwrap();
+        assert_eq!((persistence.timeout_seconds, persistence.ipv4_prefix_length), (50, 24));
+        let real: Vec<_> =
+            first.real_servers.iter().map(|(rip, server)| (rip.to_string(), server.weight)).collect();
+        assert_eq!(real, [("10.0.1.1".to_owned(), 3)], "the other listens on another port");
+        assert!(table.servers[3].scheduling.one_packet);
+        assert_eq!(table.timeouts.map(|timeouts| timeouts.tcp_fin_seconds), Some(5));
+    }
+
+    #[test]
+    fn what_cannot_be_carried_is_named_with_its_line() {
+        let table = read(FILE);
+        let left: Vec<(usize, &str)> =
+            table.left.iter().map(|left| (left.line, left.text.as_str())).collect();
+        for wanted in [
+            (3, "router_id LVS_1"),
+            (9, "fwmark 7"),
+            (12, "delay_loop 6"),
+            (22, "TCP_CHECK"),
+            (33, "virtual_server 10.0.0.9 25"),
+            (37, "vrrp_instance VI_1"),
+        ] {
+            assert!(left.contains(&wanted), "{wanted:?} is not in {left:?}");
+        }
+    }
+
+    #[test]
+    fn anything_at_all_is_read_without_a_panic() {
+        for text in [
+            "}",
+            "{",
+            "virtual_server {",
+            "virtual_server 1.2.3.4 x { }",
+            "real_server",
+            "a { b { c } } }",
+            "\"x",
+        ] {
+            let _ = read(text);
+        }
+    }
+}

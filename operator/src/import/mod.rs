@@ -1,0 +1,79 @@
+//! `import`: manifests out of what LVS is run with today.
+//!
+//! [`ipvsadm`] and [`keepalived`] read, [`table`] is what they have in common, [`manifests`] writes.
+
+mod block;
+mod ipvsadm;
+mod keepalived;
+mod manifests;
+mod table;
+
+use std::io::{self, Read, Write};
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Context;
+
+use crate::arguments::{Import, Source};
+use crate::manifest::print;
+use manifests::{Naming, manifests};
+use table::Table;
+
+/// Prints the manifests, and on standard error each line that could not be carried over.
+pub(crate) fn import(arguments: &Import) -> anyhow::Result<ExitCode> {
+    let text = read(&arguments.file)?;
+    let table = match arguments.from.unwrap_or_else(|| guess(&text)) {
+        Source::Ipvsadm => ipvsadm::read(&text),
+        Source::Keepalived => keepalived::read(&text),
+    };
+    for left in &table.left {
+        eprintln!("line {}: not carried over: {}: {}", left.line, left.text, left.why);
+    }
+    anyhow::ensure!(
+        !table.servers.is_empty(),
+        "{} holds no virtual server that can be carried over",
+        arguments.file.display()
+    );
+    tell(&table);
+    let naming = Naming {
+        namespace: arguments.namespace.clone(),
+        group: arguments.director_group.clone(),
+        nodes: arguments.nodes.iter().map(|(node, address)| (*address, node.clone())).collect(),
+    };
+    let output = print::yaml(manifests(&table, &naming))?;
+    match io::stdout().lock().write_all(output.as_bytes()) {
+        // The reader has seen enough.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
+        written => written.context("cannot write to stdout")?,
+    }
+    Ok(if table.left.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn tell(table: &Table) {
+    let real_servers: usize = table.servers.iter().map(|server| server.real_servers.len()).sum();
+    eprintln!(
+        "{} virtual servers with {real_servers} real servers carried over, {} lines not",
+        table.servers.len(),
+        table.left.len()
+    );
+}
+
+/// A dump's lines begin with an option or the program; a configuration's with a word and a brace.
+fn guess(text: &str) -> Source {
+    let mut lines =
+        text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with(['#', '!']));
+    let dump = |line: &str| {
+        let first = line.split_whitespace().next().unwrap_or_default();
+        first.starts_with('-') || first.ends_with("ipvsadm")
+    };
+    if lines.next().is_some_and(dump) { Source::Ipvsadm } else { Source::Keepalived }
+}
+
+fn read(file: &Path) -> anyhow::Result<String> {
+    if file == Path::new("-") {
+        let mut text = String::new();
+        io::stdin().read_to_string(&mut text).context("standard input cannot be read")?;
+        return Ok(text);
+    }
+    std::fs::read_to_string(file).with_context(|| format!("{} cannot be read", file.display()))
+}
