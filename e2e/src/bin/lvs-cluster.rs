@@ -73,7 +73,15 @@ fn run(verb: Verb) -> Result<()> {
             std::thread::sleep(std::time::Duration::from_secs(seconds));
             Ok(())
         }
-        Verb::Kind { name } => try_release(&mut KindCluster::take(&name, &Images::build()?)?),
+        Verb::Kind { name } => {
+            let mut cluster = KindCluster::take(&name, &Images::build()?)?;
+            if !cluster.site().has_ipvs {
+                println!(
+                    "the director's kernel has no ip_vs (modprobe ip_vs): no traffic, only the condition that says so"
+                );
+            }
+            try_release(&mut cluster)
+        }
         Verb::Serve { port } => traffic::serve(port),
         Verb::Pause => uml::pause(),
         Verb::Node => uml::run_node(),

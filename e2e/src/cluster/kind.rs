@@ -107,7 +107,7 @@ impl Cluster for KindCluster {
     }
 
     fn reboot(&mut self, node: &str) -> Result<()> {
-        tool::run(Command::new("docker").args(["restart", "--time", "0", node]), "").map(drop)
+        tool::run(Command::new("docker").args(["restart", "-t", "0", node]), "").map(drop)
     }
 
     fn outside<T: Send>(&self, job: impl FnOnce() -> T + Send) -> Result<T> {

@@ -125,12 +125,7 @@ impl<C: Cluster> Run<'_, C> {
         let site = self.cluster.site().clone();
         self.cluster.kubectl(&["apply", "-f", "-"], &site.manifests)?;
         if !site.has_ipvs {
-            let path = "{.items[*].status.conditions[?(@.type==\"Programmed\")].reason}";
-            until("a condition says that the director's kernel lacks IPVS", || {
-                Ok(self.get(&["virtualservices", "-A"], path)? == "IpvsMissing")
-            })?;
-            self.holds("the director's kernel has no IPVS, and Programmed=False says so (IpvsMissing)");
-            return Ok(());
+            return self.lack_ipvs();
         }
         let ready = ["wait", "virtualservices", "--all", "-A", "--for=condition=Ready", "--timeout=120s"];
         self.cluster.kubectl(&ready, "")?;
@@ -147,6 +142,20 @@ impl<C: Cluster> Run<'_, C> {
             );
         }
         self.holds("the director has the IPVS table, every node has the VIP");
+        Ok(())
+    }
+
+    fn lack_ipvs(&mut self) -> Result<()> {
+        let programmed =
+            |field: &str| format!("{{.items[*].status.conditions[?(@.type==\"Programmed\")].{field}}}");
+        until("a condition says that the director's kernel lacks IPVS", || {
+            Ok(self.get(&["virtualservices", "-A"], &programmed("reason"))? == "IpvsMissing")
+        })?;
+        let message = self.get(&["virtualservices", "-A"], &programmed("message"))?;
+        ensure!(message.contains(&self.cluster.site().director), "the director is not named: {message}");
+        self.holds(&format!(
+            "the director's kernel has no IPVS, and Programmed=False says so (IpvsMissing): {message}"
+        ));
         Ok(())
     }
 

@@ -31,13 +31,10 @@ impl Snapshot {
             let addresses = cluster.on_node(node, &["ip", "-o", "address", "show", "dev", link])?;
             let routes =
                 cluster.on_node(node, &["ip", "-o", "route", "show", "table", "all", "dev", link])?;
-            let told = addresses
-                .lines()
-                .map(|line| ("address", line))
-                .chain(routes.lines().map(|line| ("route", line)));
-            lines.extend(told.map(|(what, line)| {
-                format!("{what} on {link}: {}", line.split_whitespace().collect::<Vec<_>>().join(" "))
-            }));
+            lines.extend(
+                addresses.lines().map(|line| format!("address on {link}: {}", words(unnumbered(line)))),
+            );
+            lines.extend(routes.lines().map(|line| format!("route on {link}: {}", words(line))));
         }
         Ok(Self {
             lines,
@@ -87,6 +84,15 @@ impl Snapshot {
     }
 }
 
+/// What `ip -o address` says without the link's index: a node of kind that was restarted has another link of that name.
+fn unnumbered(line: &str) -> &str {
+    line.split_once(": ").map_or(line, |(_, rest)| rest)
+}
+
+fn words(line: &str) -> String {
+    line.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
 fn arp<C: Cluster>(cluster: &C, node: &str) -> Result<BTreeMap<(String, String), String>> {
     let read = "cd /proc/sys/net/ipv4/conf && grep . */arp_ignore */arp_announce";
     let told = cluster.on_node(node, &["sh", "-c", read])?;
@@ -123,7 +129,7 @@ mod tests {
         let arp = arp
             .iter()
             .map(|(setting, link, value)| (((*setting).to_owned(), (*link).to_owned()), (*value).to_owned()));
-        let lines = ["address on lo: 1: lo inet 127.0.0.1/8 scope host lo".to_owned()];
+        let lines = ["address on lo: lo inet 127.0.0.1/8 scope host lo".to_owned()];
         Snapshot { lines: lines.into(), arp: arp.collect(), ipvs: Vec::new(), timeouts: None }
     }
 
@@ -135,6 +141,12 @@ mod tests {
         let left = snapshot(&[("arp_ignore", "cni0", "1"), ("arp_ignore", "eth0", "0")]);
         let expected = ["arp_ignore of cni0 is 1, was 0", "arp_ignore of eth0 is 0, was 1"];
         assert_eq!(before.differences(&left), expected);
+    }
+
+    #[test]
+    fn a_link_may_come_back_under_another_index() {
+        assert_eq!(words(unnumbered("51: eth0    inet 10.0.0.2/16")), "eth0 inet 10.0.0.2/16");
+        assert_eq!(words(unnumbered("6: eth0 inet6 fe80::42/64")), "eth0 inet6 fe80::42/64");
     }
 
     #[test]

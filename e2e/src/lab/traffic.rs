@@ -2,12 +2,13 @@
 
 use std::io::{BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
-use std::os::fd::AsRawFd as _;
+use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
+use nix::errno::Errno;
 use nix::sys::socket::sockopt::{ReceiveTimeout, SendTimeout};
 use nix::sys::socket::{
     AddressFamily, SockFlag, SockType, SockaddrStorage, bind, connect, setsockopt, socket,
@@ -83,8 +84,7 @@ pub fn open_here(from: IpAddr, to: SocketAddr, limit: Duration) -> Result<(TcpSt
     setsockopt(&socket, ReceiveTimeout, &limit)?;
     bind(socket.as_raw_fd(), &SockaddrStorage::from(SocketAddr::new(from, 0)))
         .with_context(|| format!("bind {from}"))?;
-    connect(socket.as_raw_fd(), &SockaddrStorage::from(to))
-        .with_context(|| format!("connect {from} to {to}"))?;
+    connect_through(&socket, to).with_context(|| format!("connect {from} to {to}"))?;
     let stream = TcpStream::from(socket);
     let mut name = String::new();
     BufReader::with_capacity(1, &stream)
@@ -92,6 +92,18 @@ pub fn open_here(from: IpAddr, to: SocketAddr, limit: Duration) -> Result<(TcpSt
         .with_context(|| format!("no greeting from {to}"))?;
     ensure!(name.ends_with('\n'), "the connection to {to} ended before the greeting");
     Ok((stream, name.trim().to_owned()))
+}
+
+/// A signal, though ignored, ends a connect(2) that has a timeout: signal(7). One that arrives while another thread starts
+/// a program does so here. The handshake goes on meanwhile, and the next call waits for the same one.
+fn connect_through(socket: &OwnedFd, to: SocketAddr) -> nix::Result<()> {
+    loop {
+        match connect(socket.as_raw_fd(), &SockaddrStorage::from(to)) {
+            Err(Errno::EINTR) => {}
+            Err(Errno::EISCONN) => return Ok(()),
+            ended => return ended,
+        }
+    }
 }
 
 /// What a long transfer went through.
@@ -149,8 +161,7 @@ pub fn was_refused(error: &anyhow::Error) -> bool {
     let refused = [ErrorKind::ConnectionRefused, ErrorKind::ConnectionReset];
     error.chain().any(|cause| {
         let io = cause.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
-        let errno =
-            cause.downcast_ref::<nix::errno::Errno>().map(|errno| std::io::Error::from(*errno).kind());
+        let errno = cause.downcast_ref::<Errno>().map(|errno| std::io::Error::from(*errno).kind());
         io.or(errno).is_some_and(|kind| refused.contains(&kind))
     })
 }

@@ -2,14 +2,15 @@
 
 use std::process::{Command, Output, Stdio};
 
+use lvs_e2e::cluster::tool::in_tree;
+
 use crate::bench::Bench;
 
 const ACCOUNT: &str = "lvs-operator-withdraw";
 
 /// The verb with the rights of the chart's Job.
 fn withdraw(bench: &Bench, timeout: &str) -> Command {
-    let manifests = bench
-        .kubectl(&["kustomize", &lvs_e2e::cluster::tool::in_tree("deploy/withdraw").display().to_string()]);
+    let manifests = bench.kubectl(&["kustomize", &in_tree("deploy/withdraw").display().to_string()]);
     // Without a kubelet the Job itself would never run; its account and roles are what counts.
     let objects: Vec<serde_json::Value> = serde_saphyr::from_multiple(&manifests).unwrap();
     for object in objects.iter().filter(|object| object["kind"] != "Job") {
@@ -49,15 +50,18 @@ fn everything_leaves_the_nodes_and_the_services_stay() {
     assert_eq!(bench.kubectl(&["get", "nodeplanslices", "-o", "name"]), "");
     assert!(bench.kubectl(&["get", "virtualservices", "-n", "shop", "-o", "name"]).contains("web"));
 
-    // Where the mark goes, everything comes back.
-    bench.kubectl(&[
-        "annotate",
-        "deployment",
-        "-n",
-        "lvs-system",
-        "lvs-operator",
-        "lvs-operator.io/withdraw-",
-    ]);
+    // `helm uninstall` then deletes the Deployment, and with it the mark. The operator lives a moment longer.
+    bench.kubectl(&["delete", "deployment", "-n", "lvs-system", "lvs-operator"]);
+    let merge = r#"{"spec": {"timeouts": {"tcpSeconds": 30, "tcpFinSeconds": 5, "udpSeconds": 60}}}"#;
+    bench.kubectl(&["patch", "directorgroup", "edge", "--type=merge", "-p", merge]);
+    bench.until("the operator to have looked again", || {
+        let group = bench.json(&["get", "directorgroup", "edge"]);
+        (group["status"]["observedGeneration"] == group["metadata"]["generation"]).then_some(())
+    });
+    assert!(bench.planned_nodes().is_empty(), "everything comes back while the release leaves");
+
+    // Where a Deployment has no mark, everything comes back.
+    bench.apply(&bench.kubectl(&["kustomize", &in_tree("deploy").display().to_string()]));
     bench.play("the service to be ready again", |bench| {
         bench.part("director-1", "web")?;
         bench.holds("web", "Ready")

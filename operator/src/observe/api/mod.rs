@@ -44,6 +44,8 @@ pub(crate) struct ApiObserver {
     slices: Shared<NodePlanSlice>,
     /// The operator's own Deployment, if it runs as one.
     deployment: Shared<Deployment>,
+    /// Whether that one was marked when it was last there.
+    withdraws: bool,
     changed: Arc<Notify>,
     complaints: Complaints,
     /// Dropped, they end.
@@ -67,6 +69,7 @@ impl ApiObserver {
             plans: Shared::default(),
             slices: Shared::default(),
             deployment: Shared::default(),
+            withdraws: false,
             changed: Arc::new(Notify::new()),
             complaints: Complaints::default(),
             tasks: JoinSet::new(),
@@ -99,6 +102,7 @@ impl ApiObserver {
             && self.nodes.with(|mirror| mirror.ready())
             && self.plans.with(|mirror| mirror.ready())
             && self.slices.with(|mirror| mirror.ready());
+        self.withdraws = self.is_withdrawing();
         let snapshot = ready.then(|| self.read(memory))?;
         self.complaints.tell(snapshot.remarks.iter().cloned().collect());
         Some(snapshot)
@@ -107,7 +111,7 @@ impl ApiObserver {
     fn read(&self, memory: &Memory) -> Snapshot {
         let mut snapshot = Snapshot::default();
         snapshot.cluster.complete = true;
-        snapshot.cluster.withdraw = self.is_withdrawing();
+        snapshot.cluster.withdraw = self.withdraws;
         self.services.with(|mirror| mirror.objects().for_each(|service| add_service(&mut snapshot, service)));
         self.groups.with(|mirror| mirror.objects().for_each(|group| add_group(&mut snapshot, group)));
         self.nodes.with(|mirror| mirror.objects().for_each(|node| snapshot.add_node(node)));
@@ -117,13 +121,13 @@ impl ApiObserver {
         snapshot
     }
 
+    /// A Deployment that is gone takes no mark back: `helm uninstall` deletes it, mark and all, and this process lives a
+    /// moment longer, in which it would put everything on the nodes again.
     fn is_withdrawing(&self) -> bool {
-        self.deployment.with(|mirror| {
-            let marked = |deployment: &Arc<Deployment>| {
-                deployment.metadata.annotations.as_ref().is_some_and(|notes| notes.contains_key(MARK))
-            };
-            mirror.objects().any(marked)
-        })
+        let marked = |deployment: &Arc<Deployment>| {
+            deployment.metadata.annotations.as_ref().is_some_and(|notes| notes.contains_key(MARK))
+        };
+        self.deployment.with(|mirror| mirror.objects().next().map_or(self.withdraws, marked))
     }
 
     /// Lists the stored plans from the server's store, so that nothing of a leader before is missing.
