@@ -19,7 +19,7 @@ use lvs_crds::{DirectorGroup, NodePlan, NodePlanSlice, VirtualService};
 use serde::de::DeserializeOwned;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 
 use super::complaints::Complaints;
 use crate::connect::Own;
@@ -33,6 +33,8 @@ use reflect::{Shared, reflect};
 /// Reading all plans once.
 const REFRESH_TIMEOUT: Duration = Duration::from_mins(1);
 const PAGE_SIZE: u32 = 500;
+/// How long the operator's own Deployment is waited for.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The reader.
 pub(crate) struct ApiObserver {
@@ -46,6 +48,8 @@ pub(crate) struct ApiObserver {
     deployment: Shared<Deployment>,
     /// Whether that one was marked when it was last there.
     withdraws: bool,
+    /// Until when it is waited for.
+    patience: Instant,
     changed: Arc<Notify>,
     complaints: Complaints,
     /// Dropped, they end.
@@ -70,6 +74,7 @@ impl ApiObserver {
             slices: Shared::default(),
             deployment: Shared::default(),
             withdraws: false,
+            patience: Instant::now() + PATIENCE,
             changed: Arc::new(Notify::new()),
             complaints: Complaints::default(),
             tasks: JoinSet::new(),
@@ -85,6 +90,11 @@ impl ApiObserver {
         tasks.spawn(reflect(Api::all(watching.clone()), all(), observer.slices.clone(), changed(), |_| {}));
         let deployments = Api::namespaced(watching.clone(), &own.namespace);
         tasks.spawn(reflect(deployments, one, observer.deployment.clone(), changed(), slim_deployment));
+        let over = changed();
+        tasks.spawn(async move {
+            sleep(PATIENCE).await;
+            over.notify_one();
+        });
         observer.tasks = tasks;
         observer
     }
@@ -94,14 +104,15 @@ impl ApiObserver {
         self.changed.notified().await;
     }
 
-    /// What the mirrors show; `None` until each has been listed once. The Deployment's is not waited for: without it
-    /// nothing is withdrawn, and nothing else depends on it.
+    /// What the mirrors show; `None` until each has been listed once. The Deployment's is waited for only a while: a
+    /// leader that has not seen its mark would plan what is being withdrawn, and one that may not see it has to work.
     pub(super) fn snapshot(&mut self, memory: &Memory) -> Option<Snapshot> {
         let ready = self.services.with(|mirror| mirror.ready())
             && self.groups.with(|mirror| mirror.ready())
             && self.nodes.with(|mirror| mirror.ready())
             && self.plans.with(|mirror| mirror.ready())
-            && self.slices.with(|mirror| mirror.ready());
+            && self.slices.with(|mirror| mirror.ready())
+            && (self.deployment.with(|mirror| mirror.ready()) || Instant::now() >= self.patience);
         self.withdraws = self.is_withdrawing();
         let snapshot = ready.then(|| self.read(memory))?;
         self.complaints.tell(snapshot.remarks.iter().cloned().collect());
