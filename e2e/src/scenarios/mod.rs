@@ -1,6 +1,7 @@
 //! What is tried in the lab: plain functions by name.
 
 pub mod api_server_away;
+pub mod bench;
 pub mod both_families;
 pub mod demo;
 pub mod edge;
@@ -40,6 +41,7 @@ pub struct Scenario {
 /// Every scenario there is: each module lists its own.
 pub fn all() -> impl Iterator<Item = &'static Scenario> {
     [
+        bench::SCENARIOS,
         demo::SCENARIOS,
         lab_itself::SCENARIOS,
         recipe::SCENARIOS,
