@@ -9,12 +9,12 @@ use anyhow::{Context as _, Result, ensure};
 
 /// The copy. What stands in the tree is read once, so that edits made meanwhile do not mix in.
 #[derive(Debug)]
-pub(super) struct Copy {
+pub(super) struct TreeCopy {
     folder: PathBuf,
     files: BTreeMap<PathBuf, Vec<u8>>,
 }
 
-impl Copy {
+impl TreeCopy {
     /// A copy of the files of `tree` that git tracks or would track, in `folder`.
     ///
     /// Fails where git cannot tell them, or they cannot be read or written.
@@ -103,7 +103,7 @@ mod tests {
             fs::write(tree.join(name), text).unwrap();
         }
         git(tree, &["add", "src/a.rs"]);
-        let copy = Copy::of(tree, &folder).unwrap();
+        let copy = TreeCopy::of(tree, &folder).unwrap();
         assert_eq!(fs::read_to_string(folder.join("src/b.rs")).unwrap(), "b");
         assert!(!folder.join("ignored").exists() && !folder.join(".git").exists());
 

@@ -27,3 +27,34 @@ fn columns(fate: &Fate) -> (String, &str) {
         Fate::Failed(_) => (String::new(), "ERROR"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::table::selection::Proof;
+
+    #[test]
+    fn the_last_line_counts_what_was_killed() {
+        let mutant = |row: &str| Mutant {
+            name: format!("A bug of {row}"),
+            row: row.to_owned(),
+            file: String::new(),
+            find: String::new(),
+            replace: String::new(),
+            proof: Proof { program: String::new(), tests: String::new() },
+        };
+        let (one, other, third) = (mutant("part 2"), mutant("f"), mutant("j"));
+        let text = render(&[
+            (&one, Fate::Killed { by: "lvs-core/laws::x".to_owned(), took: Duration::from_secs(6) }),
+            (&other, Fate::Survived(Duration::from_secs(70))),
+            (&third, Fate::Failed("it does not compile".to_owned())),
+        ]);
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines[1], "part 2        6  lvs-core/laws::x  A bug of part 2");
+        assert_eq!(lines[2], "f            70  SURVIVED          A bug of f");
+        assert_eq!(lines[3], "j                ERROR             A bug of j");
+        assert_eq!(lines[4], "1 of 3 killed");
+    }
+}

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-use super::copy::Copy;
+use super::copy::TreeCopy;
 use super::list::Mutant;
 use crate::record;
 use crate::table::libtest::Ending;
@@ -38,7 +38,7 @@ pub(super) enum Fate {
 /// What bugs are tried with.
 #[derive(Debug)]
 pub(super) struct Bench {
-    copy: Copy,
+    copy: TreeCopy,
     rows: Rows,
     suite: Suite,
     log: PathBuf,
@@ -58,7 +58,7 @@ impl Bench {
         fs::create_dir_all(folder).with_context(|| format!("make {}", folder.display()))?;
         let lock = File::create(folder.join("lock")).context("make the lock")?;
         ensure!(lock.try_lock().is_ok(), "another run uses {}", folder.display());
-        let copy = Copy::of(tree, &folder.join("tree"))?;
+        let copy = TreeCopy::of(tree, &folder.join("tree"))?;
         let log = folder.join("log");
         fs::write(&log, "").with_context(|| format!("write {}", log.display()))?;
         let suite = Suite {
