@@ -24,20 +24,30 @@ test: setup ## every test there is; ends with a table of what was proved (LVS_SE
 	@cargo build --locked --workspace --bins
 	@$(BIN)/lvs-test
 
+.PHONY: mutants
+mutants: beside ## seed named bugs one at a time; each must turn its row of `make test` red (ONLY=PREFIX for some)
+	@e2e/control-plane/build
+	@cargo build --locked --workspace --bins
+	@$(BIN)/lvs-mutants $(if $(ONLY),--only '$(ONLY)')
+
 .PHONY: e2e-kind
 e2e-kind: ## a release through its whole life on kind (Kubernetes in Docker), for people who have Docker
 	@e2e/setup/check rust
 	@e2e/kind/run
 
 .PHONY: setup
-setup: ## install and build what the tests need beside the tree: packages, an API server, helm
-	@e2e/setup/check rust lab go
-	@e2e/setup/packages lab cluster
-	@e2e/cluster/fetch-helm
+setup: beside ## install and build what the tests need beside the tree: packages, an API server, helm
 	@echo "== building Kubernetes' programs and ours side by side (the first time this takes some minutes)"
 	@e2e/control-plane/build & control_plane=$$!; \
 	  cargo build --locked --workspace --all-targets || { kill $$control_plane; exit 1; }; \
 	  wait $$control_plane
+
+# The quick part of `setup`.
+.PHONY: beside
+beside:
+	@e2e/setup/check rust lab go
+	@e2e/setup/packages lab cluster
+	@e2e/cluster/fetch-helm
 
 .PHONY: build
 build: ## the programs, for development, and the agent that tests kill around every change

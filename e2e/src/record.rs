@@ -2,7 +2,7 @@
 
 use std::fs::OpenOptions;
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
@@ -40,6 +40,17 @@ impl Record {
         file.and_then(|mut file| file.write_all(line.as_bytes()))
             .with_context(|| format!("append to {}", path.display()))
     }
+}
+
+/// The records of a file; none where there is none.
+///
+/// Fails where it cannot be read, or a line of it is no record.
+pub fn read(path: &Path) -> Result<Vec<Record>> {
+    if !path.exists() {
+        return Ok(Vec::new());
+    }
+    let text = std::fs::read_to_string(path).with_context(|| format!("read {}", path.display()))?;
+    text.lines().map(|line| serde_json::from_str(line).with_context(|| format!("record {line}"))).collect()
 }
 
 /// The seed of this test run: [`SEED_VARIABLE`], or 1 where it is unset.

@@ -115,6 +115,8 @@ fn reason(cluster: &Cluster, past: &Past<'_>, service: &ServiceName, server: &Pl
         (StageName::Pending, _) if server.addresses.is_empty() => Reason::NoRealServerAddress,
         (StageName::Pending, Some(node)) => {
             let told = past.service_report(service, node).and_then(|report| report.troubles.first());
+            // An agent that cannot read its kernel reports of no service, and says why.
+            let told = told.or_else(|| past.report(node)?.node.troubles.first());
             let rebooted = cluster.reports.contains_key(node) && past.report(node).is_none();
             match told {
                 Some(trouble) => trouble.reason,

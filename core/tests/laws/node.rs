@@ -55,6 +55,8 @@ pub(crate) struct Node {
 /// What is wanted, and what is left to do.
 #[derive(Debug)]
 pub(crate) struct View {
+    /// Whether the plan is whole.
+    pub(crate) complete: bool,
     pub(crate) local: Local,
     pub(crate) wanted: Wanted,
     pub(crate) phases: Vec<Phase>,
@@ -105,7 +107,7 @@ impl Node {
         let local = self.local();
         let (wanted, _) = render(plan, &local, self.now);
         let (phases, holds) = diff(&wanted, &self.kernel, &self.custody, &Scope::Everything);
-        View { local, wanted, phases, holds }
+        View { complete: plan.complete, local, wanted, phases, holds }
     }
 
     /// Follows a plan until nothing is left to do.

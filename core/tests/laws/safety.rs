@@ -15,7 +15,7 @@ pub(crate) fn assert_nothing_lost(view: &View) {
         matches!(op, Op::RemoveAddress(_) | Op::RemoveVirtualServer(_) | Op::RemoveDestination(..))
     };
     let lost = view.phases.iter().flat_map(|phase| &phase.ops).find(takes_away);
-    assert!(!view.wanted.keep_everything || lost.is_none(), "{lost:?} on an incomplete plan");
+    assert!(view.complete || lost.is_none(), "{lost:?} on an incomplete plan");
 }
 
 impl Node {

@@ -1,13 +1,14 @@
 //! Runs every test of the workspace and ends with the table of what was proved.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result};
 use clap::Parser;
-use lvs_e2e::record::{self, Record, SEED_VARIABLE};
+use lvs_e2e::record::{self, SEED_VARIABLE};
 use lvs_e2e::table::rows::Rows;
+use lvs_e2e::table::selection::Selection;
 use lvs_e2e::table::sheet::Sheet;
 use lvs_e2e::table::suite::Suite;
 
@@ -37,10 +38,11 @@ fn run(arguments: &Arguments) -> Result<bool> {
     let rows = Rows::read(&workspace.join("e2e/rows.yaml"))?;
     let folder =
         tempfile::Builder::new().prefix("lvs-test-").tempdir().context("make a folder for records")?;
-    let suite = Suite { workspace, records: folder.path().join("records.jsonl"), seed: seed()? };
+    let records = folder.path().join("records.jsonl");
+    let suite = Suite { workspace, target: None, records, log: None, seed: seed()? };
     println!("seed {} (the same choices again: {SEED_VARIABLE}={} make test)", suite.seed, suite.seed);
-    let outcomes = suite.run(&arguments.only)?;
-    let sheet = Sheet::new(&rows, &outcomes, &read_records(&suite.records)?, suite.seed);
+    let outcomes = suite.run(&Selection::Programs(arguments.only.clone()))?;
+    let sheet = Sheet::new(&rows, &outcomes, &record::read(&suite.records)?, suite.seed);
     print!("\n{}", sheet.render());
     Ok(sheet.is_good())
 }
@@ -52,12 +54,4 @@ fn seed() -> Result<u64> {
     }
     let now = SystemTime::now().duration_since(UNIX_EPOCH).context("the clock stands before 1970")?;
     Ok(now.as_secs())
-}
-
-fn read_records(path: &PathBuf) -> Result<Vec<Record>> {
-    if !path.exists() {
-        return Ok(Vec::new());
-    }
-    let text = std::fs::read_to_string(path).with_context(|| format!("read {}", path.display()))?;
-    text.lines().map(|line| serde_json::from_str(line).with_context(|| format!("record {line}"))).collect()
 }

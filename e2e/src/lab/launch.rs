@@ -28,6 +28,9 @@ use crate::scenarios;
 /// The agent that can be killed at any change it makes: see `lvs_node_agent::crash_point`.
 pub const CRASHING_AGENT: &str = "lvs-node-agent-crash-points";
 
+/// How long a guest may take to switch itself off after its verdict. Some halt and never end: they are ended then.
+const SWITCHING_OFF: Duration = Duration::from_secs(10);
+
 /// One run of a scenario, to be started by [`Launch::run`].
 #[derive(Debug)]
 pub struct Launch<'a> {
@@ -155,6 +158,7 @@ impl<'a> Launch<'a> {
 
     fn wait(&self, mut guest: Guest, folder: &Path) -> Result<()> {
         let end = Instant::now() + self.timeout;
+        let (verdict, mut judged) = (folder.join("verdict.json"), None);
         let mut shown = 0;
         loop {
             let ended = guest.child.try_wait().context("wait for the guest")?;
@@ -162,6 +166,12 @@ impl<'a> Launch<'a> {
                 shown += print_from(&folder.join("show"), shown)?;
             }
             if ended.is_some() {
+                return Ok(());
+            }
+            if judged.is_none() && verdict.exists() {
+                judged = Some(Instant::now());
+            }
+            if judged.is_some_and(|at| at.elapsed() > SWITCHING_OFF) {
                 return Ok(());
             }
             if Instant::now() > end {

@@ -27,9 +27,12 @@ struct SheetLine {
     state: State,
 }
 
+/// How a row stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
+pub enum State {
+    /// It has cases, and all of them held.
     Passed,
+    /// Something of it did not hold.
     Failed,
     /// Expected to have cases and has none.
     Missing,
@@ -80,6 +83,12 @@ impl Sheet {
     #[must_use]
     pub fn is_good(&self) -> bool {
         self.failures.is_empty()
+    }
+
+    /// How a row stands; `None` where there is no such row.
+    #[must_use]
+    pub fn state(&self, row: &str) -> Option<State> {
+        self.lines.iter().find(|line| line.row == row).map(|line| line.state)
     }
 
     /// The table as text; its last line is `N passed, N failed`.

@@ -1,14 +1,16 @@
 //! Builds the workspace's programs and tests, runs the tests one program after the other, and shows what they say.
 
-use std::io::{BufRead as _, BufReader};
+use std::fs::{File, OpenOptions};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use serde_json::Value;
 
 use super::libtest::{self, Ending, Line};
+use super::program::{TestProgram, test_program};
+use super::selection::Selection;
 use crate::lab::launch::CRASHING_AGENT;
 use crate::record::{RECORDS_VARIABLE, SEED_VARIABLE};
 
@@ -23,75 +25,82 @@ pub struct Outcome {
     pub took: Duration,
 }
 
-/// A built test program.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct TestProgram {
-    package: String,
-    target: String,
-    path: PathBuf,
-    folder: PathBuf,
-}
-
 /// The run that all tests are part of.
 #[derive(Clone, Debug)]
 pub struct Suite {
     /// The workspace's folder.
     pub workspace: PathBuf,
+    /// The folder that cargo builds into; none: the one that it chooses by itself.
+    pub target: Option<PathBuf>,
     /// File that tests append records to.
     pub records: PathBuf,
+    /// File that all output is appended to; none: it is shown.
+    pub log: Option<PathBuf>,
     /// Start of every random choice.
     pub seed: u64,
 }
 
 impl Suite {
-    /// Builds everything and runs every test whose program's `PACKAGE/TARGET` starts with `only`.
+    /// Builds what a selection needs and runs its tests.
     ///
-    /// Fails where something does not build, or a test program cannot be started.
-    pub fn run(&self, only: &str) -> Result<Vec<Outcome>> {
-        println!("== building the programs");
-        let built = self.cargo(&["build", "--workspace", "--bins"]).status().context("run cargo")?;
-        ensure!(built.success(), "the programs do not build");
-        // With the whole workspace, so that all that it depends on is built already.
-        let crashing = ["--features", "lvs-node-agent/crash-points", "--bin", CRASHING_AGENT];
-        let built = self.cargo(&["build", "--workspace"]).args(crashing).status().context("run cargo")?;
-        ensure!(built.success(), "the agent with crash points does not build");
-        println!("== building the tests");
-        let programs = self.build_tests()?;
-        let programs: Vec<_> =
-            programs.into_iter().filter(|program| program.name().starts_with(only)).collect();
+    /// Fails where something does not build, a test program cannot be started, or the log cannot be written.
+    pub fn run(&self, selection: &Selection) -> Result<Vec<Outcome>> {
+        if selection.needs_programs() {
+            self.build_programs()?;
+        }
+        self.say("== building the tests")?;
+        let programs = self.build_tests(selection)?;
         let mut outcomes = Vec::new();
         for (place, program) in programs.iter().enumerate() {
-            println!("== {} of {}: {}", place + 1, programs.len(), program.name());
+            self.say(&format!("== {} of {}: {}", place + 1, programs.len(), program.name()))?;
             let mut command = Command::new(&program.path);
             command.current_dir(&program.folder).env("CARGO_MANIFEST_DIR", &program.folder);
+            command.args(selection.filter());
             outcomes.extend(self.run_one(command, &program.name())?);
         }
-        if only.is_empty() {
-            println!("== the examples in the documentation");
+        if selection.has_examples() {
+            self.say("== the examples in the documentation")?;
             outcomes.extend(self.run_one(self.cargo(&["test", "--workspace", "--doc"]), "doc")?);
         }
         Ok(outcomes)
     }
 
+    fn build_programs(&self) -> Result<()> {
+        self.say("== building the programs")?;
+        self.build(&["build", "--workspace", "--bins"]).context("the programs do not build")?;
+        // With the whole workspace, so that all that it depends on is built already.
+        let crashing =
+            ["build", "--workspace", "--features", "lvs-node-agent/crash-points", "--bin", CRASHING_AGENT];
+        self.build(&crashing).context("the agent with crash points does not build")
+    }
+
+    fn build(&self, arguments: &[&str]) -> Result<()> {
+        let mut command = self.cargo(arguments);
+        let status = command.stdout(self.sink()?).stderr(self.sink()?).status().context("run cargo")?;
+        ensure!(status.success(), "cargo ended with {status}");
+        Ok(())
+    }
+
     fn cargo(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         command.current_dir(&self.workspace).args(arguments).arg("--locked");
+        command.envs(self.target.iter().map(|target| ("CARGO_TARGET_DIR", target)));
         command
     }
 
-    fn build_tests(&self) -> Result<Vec<TestProgram>> {
+    /// The test programs of a selection, built.
+    fn build_tests(&self, selection: &Selection) -> Result<Vec<TestProgram>> {
         let told = ["test", "--workspace", "--no-run", "--message-format=json-render-diagnostics"];
-        let built = self
-            .cargo(&told)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::inherit())
-            .output()
-            .context("run cargo")?;
+        let mut command = self.cargo(&told);
+        command.args(selection.targets()).stdout(Stdio::piped()).stderr(self.sink()?);
+        // Not `output`, which would take the errors too.
+        let built = command.spawn().and_then(std::process::Child::wait_with_output).context("run cargo")?;
         ensure!(built.status.success(), "the tests do not build");
         let messages = String::from_utf8(built.stdout).context("cargo's messages are no text")?;
         let mut programs: Vec<TestProgram> = messages.lines().filter_map(test_program).collect();
-        programs.sort_by_key(TestProgram::name);
         ensure!(!programs.is_empty(), "cargo built no tests");
+        programs.retain(|program| selection.takes(&program.name()));
+        programs.sort_by_key(TestProgram::name);
         Ok(programs)
     }
 
@@ -99,14 +108,14 @@ impl Suite {
     fn run_one(&self, mut command: Command, name: &str) -> Result<Vec<Outcome>> {
         command.env(RECORDS_VARIABLE, &self.records).env(SEED_VARIABLE, self.seed.to_string());
         command.env("PROPTEST_RNG_SEED", self.seed.to_string());
-        command.stdin(Stdio::null()).stdout(Stdio::piped());
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(self.sink()?);
         let mut child = command.spawn().with_context(|| format!("start the tests of {name}"))?;
         let pipe = child.stdout.take().context("the output is a pipe")?;
         let (mut outcomes, mut finished, mut last) = (Vec::new(), false, Instant::now());
         for line in BufReader::new(pipe).split(b'\n') {
             let line = line.with_context(|| format!("read what the tests of {name} say"))?;
             let line = String::from_utf8_lossy(&line);
-            println!("{line}");
+            self.say(&line)?;
             match libtest::read(&line) {
                 Line::Test(test, ending) => {
                     let took = last.elapsed();
@@ -126,31 +135,24 @@ impl Suite {
         }
         Ok(outcomes)
     }
-}
 
-impl TestProgram {
-    fn name(&self) -> String {
-        format!("{}/{}", self.package, self.target)
+    /// Where what programs print goes.
+    fn sink(&self) -> Result<Stdio> {
+        self.log.as_deref().map_or_else(|| Ok(Stdio::inherit()), |path| appending(path).map(Stdio::from))
+    }
+
+    fn say(&self, line: &str) -> Result<()> {
+        match &self.log {
+            None => println!("{line}"),
+            Some(path) => writeln!(appending(path)?, "{line}").context("write the log")?,
+        }
+        Ok(())
     }
 }
 
-/// The test program that one of cargo's messages speaks of.
-fn test_program(message: &str) -> Option<TestProgram> {
-    let message: Value = serde_json::from_str(message).ok()?;
-    if message["reason"] != "compiler-artifact" || message["profile"]["test"] != true {
-        return None;
-    }
-    let folder = Path::new(message["manifest_path"].as_str()?).parent()?.to_owned();
-    // path+file:///folder#name@version, or without the name where the folder has it.
-    let (folder_part, fragment) = message["package_id"].as_str()?.rsplit_once('#')?;
-    let package =
-        fragment.split_once('@').map_or_else(|| folder_part.rsplit('/').next(), |(name, _)| Some(name))?;
-    Some(TestProgram {
-        package: package.to_owned(),
-        target: message["target"]["name"].as_str()?.to_owned(),
-        path: message["executable"].as_str()?.into(),
-        folder,
-    })
+fn appending(path: &Path) -> Result<File> {
+    let file = OpenOptions::new().append(true).create(true).open(path);
+    file.with_context(|| format!("append to {}", path.display()))
 }
 
 #[cfg(test)]
@@ -158,7 +160,13 @@ mod tests {
     use super::*;
 
     fn suite(folder: &Path) -> Suite {
-        Suite { workspace: folder.to_owned(), records: folder.join("records"), seed: 7 }
+        Suite {
+            workspace: folder.to_owned(),
+            target: None,
+            records: folder.join("records"),
+            log: None,
+            seed: 7,
+        }
     }
 
     fn run(script: &str) -> Vec<(String, Ending)> {
@@ -184,22 +192,21 @@ mod tests {
     }
 
     #[test]
-    fn a_program_is_told_the_seed() {
-        let outcomes = run("echo \"test seed$LVS_SEED$PROPTEST_RNG_SEED ... ok\"; echo 'test result: ok.'");
-        assert_eq!(outcomes, [("p/t::seed77".to_owned(), Ending::Passed)]);
+    fn with_a_log_nothing_is_shown() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("log");
+        let mut command = Command::new("sh");
+        command.args(["-c", "echo 'test one ... ok'; echo oh >&2; echo 'test result: ok.'"]);
+        Suite { log: Some(log.clone()), ..suite(folder.path()) }.run_one(command, "p/t").unwrap();
+        let text = std::fs::read_to_string(log).unwrap();
+        let mut lines: Vec<&str> = text.lines().collect();
+        lines.sort_unstable();
+        assert_eq!(lines, ["oh", "test one ... ok", "test result: ok."]);
     }
 
     #[test]
-    fn cargo_names_a_package_in_two_ways() {
-        let message = |id: &str| {
-            format!(
-                r#"{{"reason":"compiler-artifact","package_id":"{id}","manifest_path":"/w/core/Cargo.toml",
-                "target":{{"name":"lvs_core"}},"profile":{{"test":true}},"executable":"/w/target/x"}}"#
-            )
-        };
-        let named = test_program(&message("path+file:///w/core#lvs-core@0.1.0")).unwrap();
-        assert_eq!((named.package.as_str(), named.folder.as_path()), ("lvs-core", Path::new("/w/core")));
-        assert_eq!(test_program(&message("path+file:///w/core#0.1.0")).unwrap().package, "core");
-        assert_eq!(test_program("not a message"), None);
+    fn a_program_is_told_the_seed() {
+        let outcomes = run("echo \"test seed$LVS_SEED$PROPTEST_RNG_SEED ... ok\"; echo 'test result: ok.'");
+        assert_eq!(outcomes, [("p/t::seed77".to_owned(), Ending::Passed)]);
     }
 }

@@ -4,7 +4,10 @@ use proptest::prelude::*;
 
 use super::world::{NODES, World, service_name, vip};
 use crate::node_plan::StageName;
+use crate::node_report::Trouble;
+use crate::reason::Reason;
 use crate::status;
+use crate::verdict::RealServerVerdict;
 
 fn is_ready(world: &World, name: &str) -> bool {
     let name = service_name(name);
@@ -101,6 +104,19 @@ fn a_rebooted_real_server_is_removed_until_it_reports_again() {
     let holder = world.holder(40).unwrap();
     world.take(&holder);
     assert_eq!(world.destinations(&holder, "web", 40), ["c"]);
+    let reason = |world: &World| {
+        let of_d = |row: &&RealServerVerdict| row.node == Some("d".into());
+        world.last.verdicts[&service_name("web")].real_servers.iter().find(of_d).unwrap().reason
+    };
+    assert_eq!(reason(&world), Reason::Rebooted);
+    // It comes up with an agent that may not do its work.
+    let mut report = world.cluster.reports[&"d".into()].clone();
+    report.node.boot_id = world.agents[&"d".into()].boot();
+    report.node.troubles.insert(Trouble::new(Reason::NotPermitted, "the agent lacks CAP_NET_ADMIN"));
+    report.services.clear();
+    world.cluster.reports.insert("d".into(), report);
+    world.operate();
+    assert_eq!(reason(&world), Reason::NotPermitted);
     world.settle();
     assert!(is_ready(&world, "web"));
 }

@@ -45,7 +45,7 @@ fn real_server(bench: &mut Bench, site: &mut Site) -> Result<()> {
         let documents = site.fleet.documents("status/default.web.yaml")?;
         let rows = documents.iter().filter_map(|document| document["status"]["realServers"].as_array());
         let row = rows.flatten().find(|row| row["nodeName"] == "rs-1").context("there is no row of rs-1")?;
-        ensure!(row["state"] == "Pending" && row["reason"] == "Rebooted", "{row}");
+        ensure!(row["state"] == "Pending" && row["reason"] == "NotPermitted", "{row}");
         Ok(true)
     })?;
     site.web_is_served_by(&["rs-2"])?;
