@@ -103,6 +103,7 @@ fn read_file(file: &Path) -> Objects {
 }
 
 fn add(snapshot: &mut Snapshot, objects: &Objects, complaints: &mut BTreeSet<String>) {
+    objects.skipped.iter().for_each(|skipped| eprintln!("skipped: {skipped}"));
     add_manifests(snapshot, objects, complaints);
     objects.plans.iter().for_each(|plan| snapshot.add_plan(plan));
     objects.slices.iter().for_each(|slice| snapshot.add_slice(slice));

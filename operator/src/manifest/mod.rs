@@ -1,6 +1,7 @@
 //! Manifests and other objects in files, as people and programs write them.
 
 mod document;
+mod kind;
 pub(crate) mod print;
 #[cfg(test)]
 mod tests;
@@ -11,7 +12,7 @@ use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::Node;
 use kube::core::{ObjectMeta, Resource};
-use lvs_crds::names::{API_VERSION, is_dns_label, is_object_name};
+use lvs_crds::names::{is_dns_label, is_object_name};
 use lvs_crds::{
     DirectorGroup, DirectorGroupSpec, NodePlan, NodePlanSlice, StatusOnly, Strict, VirtualService,
     VirtualServiceSpec, director_group, virtual_service,
@@ -22,6 +23,7 @@ use serde_json::Value;
 
 pub(crate) use document::Problem;
 use document::{Document, Head, documents};
+use kind::{Kind, kind};
 
 /// What a file holds, kinds that are not ours left out.
 #[derive(Clone, Debug, Default)]
@@ -46,6 +48,8 @@ pub(crate) struct Objects {
     pub(crate) slice_statuses: Vec<StatusOnly<NodePlanSlice>>,
     /// What could not be read.
     pub(crate) problems: Vec<Problem>,
+    /// Objects of others that were passed over.
+    pub(crate) skipped: Vec<String>,
     /// Whether a problem may hide an object whose name is not known.
     pub(crate) hides: bool,
 }
@@ -116,29 +120,28 @@ impl Objects {
     }
 
     fn add_kind(&mut self, document: &Document<'_>, head: &Head) -> Result<(), Problem> {
-        let ours = head.api_version == API_VERSION;
-        match (head.api_version.as_str(), head.kind.as_str()) {
-            (_, "") => Err(document.refuse("there is no kind: write apiVersion and kind")),
-            ("v1", "Node") => self.add_node(document),
-            ("v1", "List") => self.add_items(document),
-            (_, "VirtualService") if ours => self.add_service(document, head),
-            (_, "DirectorGroup") if ours => self.add_group(document, head),
-            (_, "NodePlan") if ours => self.add_plan(document, head),
-            (_, "NodePlanSlice") if ours => self.add_slice(document, head),
-            (version, kind @ ("VirtualService" | "DirectorGroup" | "NodePlan" | "NodePlanSlice"))
-                if is_our_group(version) =>
-            {
-                Err(document.refuse(format_args!("{kind} of apiVersion {version:?}: write {API_VERSION}")))
-            }
-            (version, kind) => {
-                tracing::debug!("passes over {kind} of {version} in {}", document.file.display());
+        match kind(&head.api_version, &head.kind).map_err(|wrong| document.refuse(wrong))? {
+            Kind::Node => self.add_node(document),
+            Kind::List => self.add_items(document),
+            Kind::VirtualService => self.add_service(document, head),
+            Kind::DirectorGroup => self.add_group(document, head),
+            Kind::NodePlan => self.add_plan(document, head),
+            Kind::NodePlanSlice => self.add_slice(document, head),
+            Kind::Other => {
+                self.skip(document, &head.kind);
                 Ok(())
             }
         }
     }
 
+    fn skip(&mut self, document: &Document<'_>, kind: &str) {
+        let name = document.read().ok().and_then(|WithMetadata { metadata }| metadata.name);
+        let name = name.map(|name| format!(" {name}")).unwrap_or_default();
+        self.skipped.push(format!("{kind}{name} in {}", document.file.display()));
+    }
+
     fn add_service(&mut self, document: &Document<'_>, head: &Head) -> Result<(), Problem> {
-        let Some(metadata) = self.named(document, true)? else { return Ok(()) };
+        let metadata = named(document, true)?;
         if head.status.is_some() {
             self.service_statuses.extend(self::status::<VirtualService>(document, &mut self.problems));
         }
@@ -150,7 +153,7 @@ impl Objects {
     }
 
     fn add_group(&mut self, document: &Document<'_>, head: &Head) -> Result<(), Problem> {
-        let Some(metadata) = self.named(document, false)? else { return Ok(()) };
+        let metadata = named(document, false)?;
         if head.status.is_some() {
             self.group_statuses.extend(self::status::<DirectorGroup>(document, &mut self.problems));
         }
@@ -162,28 +165,25 @@ impl Objects {
     }
 
     fn add_node(&mut self, document: &Document<'_>) -> Result<(), Problem> {
-        if self.named(document, false)?.is_some() {
-            self.nodes.push(document.read()?);
-        }
+        named(document, false)?;
+        self.nodes.push(document.read()?);
         Ok(())
     }
 
     fn add_plan(&mut self, document: &Document<'_>, head: &Head) -> Result<(), Problem> {
-        if self.named(document, false)?.is_some() {
-            match head.spec {
-                Some(_) => self.plans.push(Arc::new(document.read()?)),
-                None => self.plan_statuses.push(document.read()?),
-            }
+        named(document, false)?;
+        match head.spec {
+            Some(_) => self.plans.push(Arc::new(document.read()?)),
+            None => self.plan_statuses.push(document.read()?),
         }
         Ok(())
     }
 
     fn add_slice(&mut self, document: &Document<'_>, head: &Head) -> Result<(), Problem> {
-        if self.named(document, false)?.is_some() {
-            match head.spec {
-                Some(_) => self.slices.push(Arc::new(document.read()?)),
-                None => self.slice_statuses.push(document.read()?),
-            }
+        named(document, false)?;
+        match head.spec {
+            Some(_) => self.slices.push(Arc::new(document.read()?)),
+            None => self.slice_statuses.push(document.read()?),
         }
         Ok(())
     }
@@ -203,23 +203,6 @@ impl Objects {
             }
         }
         Ok(())
-    }
-
-    /// The metadata, where the names in it can be names. Files are named after them, and no planned object can have
-    /// one that cannot.
-    fn named(&mut self, document: &Document<'_>, namespaced: bool) -> Result<Option<ObjectMeta>, Problem> {
-        let WithMetadata { metadata } = document.read()?;
-        let name = metadata.name.as_deref().unwrap_or_default();
-        let namespace = metadata.namespace.as_deref().unwrap_or("default");
-        let wrong = if !is_object_name(name) {
-            format!("metadata.name {name:?}: write lower-case letters, digits, '-' and '.'")
-        } else if namespaced && !is_dns_label(namespace) {
-            format!("metadata.namespace {namespace:?}: write lower-case letters, digits and '-'")
-        } else {
-            return Ok(Some(metadata));
-        };
-        self.problems.push(document.refuse(wrong));
-        Ok(None)
     }
 
     /// The specification. One that cannot be read is a problem and, as its object's name is known, a verdict.
@@ -248,6 +231,20 @@ fn keep<T, N: Ord>(present: &mut Vec<T>, before: Vec<T>, name: impl Fn(&T) -> N)
     present.extend(before.into_iter().filter(|object| !names.contains(&name(object))));
 }
 
-fn is_our_group(version: &str) -> bool {
-    version.is_empty() || version.starts_with(lvs_crds::names::GROUP)
+/// The metadata. Without a name that can be one it is not known which object it is, and files are named after it.
+fn named(document: &Document<'_>, namespaced: bool) -> Result<ObjectMeta, Problem> {
+    let WithMetadata { metadata } = document.read()?;
+    let Some(name) = metadata.name.as_deref() else {
+        return Err(document.refuse("there is no metadata.name: write the name of the object"));
+    };
+    let namespace = metadata.namespace.as_deref().unwrap_or("default");
+    if !is_object_name(name) {
+        let wrong = format!("metadata.name {name:?}: write lower-case letters, digits, '-' and '.'");
+        return Err(document.refuse(wrong));
+    }
+    if namespaced && !is_dns_label(namespace) {
+        let wrong = format!("metadata.namespace {namespace:?}: write lower-case letters, digits and '-'");
+        return Err(document.refuse(wrong));
+    }
+    Ok(metadata)
 }

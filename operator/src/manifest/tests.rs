@@ -11,10 +11,10 @@ const SERVICE: &str = "apiVersion: lvs-operator.io/v1alpha1\nkind: VirtualServic
 #[test]
 fn kinds_of_others_are_passed_over() {
     let objects = of(
-        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\n---\napiVersion: gateway/v1\nkind: VirtualService\n",
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\n---\napiVersion: apps/v1\nkind: Deployment\nmetadata: 7\n",
     );
-    assert!(objects.problems.is_empty(), "{:?}", objects.problems);
-    assert!(objects.services.is_empty());
+    assert!(objects.problems.is_empty() && !objects.hides, "{:?}", objects.problems);
+    assert_eq!(objects.skipped, ["ConfigMap x in file.yaml", "Deployment in file.yaml"]);
 }
 
 #[test]
@@ -35,9 +35,26 @@ fn what_is_no_yaml_may_hide_anything() {
 }
 
 #[test]
+fn an_object_of_ours_that_a_slip_makes_another_or_nameless_may_hide_one() {
+    for slip in [
+        ("VirtualService", "VirtualServices"),
+        ("VirtualService", "virtualservice"),
+        ("lvs-operator.io", "lvs-operator.oi"),
+        ("lvs-operator.io/v1alpha1", "networking.istio.io/v1"),
+        ("name: web", "nmae: web"),
+        ("name: web", "name: Web"),
+        ("{name: web}", "{name: web, namespace: Shop}"),
+    ] {
+        let objects = of(&SERVICE.replace(slip.0, slip.1));
+        assert!(objects.hides && objects.services.is_empty() && objects.skipped.is_empty(), "{slip:?}");
+        assert_eq!(objects.problems.len(), 1, "{slip:?}");
+    }
+}
+
+#[test]
 fn a_name_that_leads_out_of_a_folder_is_refused() {
     let objects = of(&SERVICE.replace("web", "../../web"));
-    assert!(objects.services.is_empty() && !objects.hides);
+    assert!(objects.services.is_empty() && objects.hides);
     assert_eq!(objects.problems.len(), 1);
 }
 

@@ -136,7 +136,11 @@ impl FolderObserver {
 
 fn read(file: &Path, text: io::Result<String>) -> Objects {
     match text {
-        Ok(text) => manifest::read(file, &text),
+        Ok(text) => {
+            let objects = manifest::read(file, &text);
+            objects.skipped.iter().for_each(|skipped| tracing::debug!("skipped: {skipped}"));
+            objects
+        }
         // Gone since the folder was listed.
         Err(error) if error.kind() == io::ErrorKind::NotFound => Objects::default(),
         Err(error) => Objects::unknown(Problem::of_file(file, format_args!("cannot be read: {error}"))),

@@ -128,6 +128,34 @@ fn a_manifest_that_cannot_be_read_harms_nobody() {
 }
 
 #[test]
+fn a_slip_in_a_manifest_takes_no_service_away() {
+    let mut world = World::new();
+    world.start();
+    world.play("the service to be ready", |world| world.holds("web", "Ready"));
+    let text = service("web", "192.168.10.40");
+    for (number, (right, wrong, says)) in [
+        ("kind: VirtualService", "kind: VirtualServices", "there is no kind \"VirtualServices\""),
+        ("lvs-operator.io/", "lvs-operator.oi/", "write lvs-operator.io/v1alpha1"),
+        ("lvs-operator.io/v1alpha1", "networking.istio.io/v1", "write apiVersion lvs-operator.io/v1alpha1"),
+        ("name: web", "nmae: web", "there is no metadata.name"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        // Also from a cold start, where nobody remembers what the file held.
+        world.kill();
+        world.put("web.yaml", &text.replace(right, wrong));
+        world.start();
+        world.until(says, || world.log().contains(says).then_some(()));
+        let (other, vip) = (format!("other-{number}"), format!("192.168.10.{}", 41 + number));
+        world.put("other.yaml", &service(&other, &vip));
+        world.play("a later service to be ready", |world| world.holds(&other, "Ready"));
+        let part = world.part("director-1", "web");
+        assert!(part.is_some_and(|part| part.vips.values().all(|vip| vip.attract)), "{wrong}");
+    }
+}
+
+#[test]
 fn nothing_is_decided_while_the_nodes_themselves_cannot_be_read() {
     let mut world = World::new();
     world.start();

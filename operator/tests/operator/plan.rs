@@ -101,6 +101,19 @@ fn what_is_refused_is_said_and_counts_in_the_exit_code() {
 }
 
 #[test]
+fn what_is_passed_over_is_named() {
+    let others = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: settings}\n";
+    let (code, _, said) = plan(&["-f", "-"], &format!("{}---\n{others}", manifests()));
+    assert_eq!(code, 0, "{said}");
+    assert!(said.contains("skipped: ConfigMap settings in -\n"), "{said}");
+
+    let (code, _, said) =
+        plan(&["-f", "-"], &manifests().replace("kind: VirtualService", "kind: virtualservice"));
+    assert_eq!(code, 1, "{said}");
+    assert!(said.contains("error: -:23:1: there is no kind \"virtualservice\" in lvs-operator.io"), "{said}");
+}
+
+#[test]
 fn what_cannot_be_planned_at_all_is_another_exit_code() {
     let (code, text, said) = plan(&["-f", "/nowhere/at/all.yaml"], "");
     assert_eq!((code, text.as_str()), (2, ""));
