@@ -29,6 +29,7 @@ mod run;
 mod shutdown;
 mod snapshot;
 mod start;
+mod tell;
 mod withdraw;
 mod write;
 

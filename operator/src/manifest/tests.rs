@@ -31,6 +31,7 @@ fn a_spec_that_cannot_be_read_is_a_problem_with_a_place_and_a_service_all_the_sa
 fn what_is_no_yaml_may_hide_anything() {
     assert!(of("kind: [").hides);
     assert!(of("metadata: {name: x}").hides);
+    assert!(of("- apiVersion: x\n- y\n").hides && of("[v1, ConfigMap]").hides && of("words").hides);
     assert!(of("apiVersion: lvs-operator.io/v1\nkind: VirtualService\n").hides);
 }
 
@@ -82,5 +83,7 @@ fn a_list_is_what_is_in_it() {
         of(&format!(r#"{{"apiVersion": "v1", "kind": "List", "items": [{item}, {{"metadata": {{}}}}]}}"#));
     assert_eq!(objects.nodes.len(), 1);
     assert_eq!(objects.problems.len(), 1);
-    assert!(objects.problems[0].message.starts_with("items[1]: "), "{:?}", objects.problems);
+    let problem = &objects.problems[0];
+    assert!(problem.message.starts_with("items[1]: there is no kind"), "{problem}");
+    assert_eq!(problem.place.map(|(line, _)| line), Some(1), "{problem}");
 }

@@ -137,7 +137,7 @@ fn a_slip_in_a_manifest_takes_no_service_away() {
         ("kind: VirtualService", "kind: VirtualServices", "there is no kind \"VirtualServices\""),
         ("lvs-operator.io/", "lvs-operator.oi/", "write lvs-operator.io/v1alpha1"),
         ("lvs-operator.io/v1alpha1", "networking.istio.io/v1", "write apiVersion lvs-operator.io/v1alpha1"),
-        ("name: web", "nmae: web", "there is no metadata.name"),
+        ("name: web", "nmae: web", "metadata.name: is missing"),
     ]
     .into_iter()
     .enumerate()
