@@ -36,6 +36,8 @@ reasons! {
     AddressOfNode,
     /// A foreign real server's address belongs to a Node: `nodeName` is the way to say that.
     ForeignAddressIsNode,
+    /// A foreign real server's address is a VIP: what is sent there comes back to a director.
+    RealServerIsVip,
     /// The DirectorGroup does not allow this real server.
     RealServerNotAllowed,
     /// A file of the folder does not parse, so nothing is concluded from an object's absence.

@@ -52,6 +52,10 @@ impl Scheduling {
     }
 }
 
+/// The schedulers of Linux 7 (`net/netfilter/ipvs`), by their own names. A kernel may have others.
+pub const KNOWN_SCHEDULERS: [&str; 14] =
+    ["rr", "wrr", "lc", "wlc", "fo", "ovf", "lblc", "lblcr", "dh", "sh", "mh", "sed", "nq", "twos"];
+
 /// A flag of a scheduler, written as ipvsadm's `--sched-flags` takes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]

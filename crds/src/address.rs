@@ -157,6 +157,7 @@ pub fn ranges_rule() -> Rule {
         ip(text.substring(text.indexOf('-') + 1)).family() : isIP(text) && ip.isCanonical(text) && \
         ip(text).isGlobalUnicast())";
     Rule::new(RULE).message(
-        "write an address (192.168.10.40), a network (192.168.10.64/28) or a range (192.168.10.64-192.168.10.95)",
+        "write an address (192.168.10.40), a network without host bits (192.168.10.64/28) or a range \
+         (192.168.10.64-192.168.10.95)",
     )
 }

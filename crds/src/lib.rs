@@ -39,5 +39,4 @@ pub use node_plan::{
     NodePlan, NodePlanSlice, NodePlanSliceSpec, NodePlanSliceStatus, NodePlanSpec, NodePlanStatus,
 };
 pub use status_only::StatusOnly;
-pub use strict::Strict;
 pub use virtual_service::{VirtualService, VirtualServiceSpec, VirtualServiceStatus};

@@ -154,5 +154,5 @@ fn names_and_columns_are_those_of_the_documentation() {
     assert_eq!(all[3].spec.names.short_names, Some(vec!["lvs".to_owned()]));
     let columns = all[3].spec.versions[0].additional_printer_columns.as_ref().unwrap();
     let columns: Vec<_> = columns.iter().map(|column| column.name.as_str()).collect();
-    assert_eq!(columns, ["VIPs", "Ports", "Holders", "Real-Servers", "Ready", "Reason", "Age"]);
+    assert_eq!(columns, ["VIPs", "Ports", "Holders", "Real-Servers", "Accepted", "Ready", "Reason", "Age"]);
 }

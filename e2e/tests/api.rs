@@ -108,7 +108,7 @@ fn fields_are_explained_and_columns_shown() {
         plane.kubectl(&["apply", "-f", "-"], &text).unwrap();
     }
     for (kind, columns) in [
-        ("lvs", "NAME VIPS PORTS HOLDERS REAL-SERVERS READY AGE"),
+        ("lvs", "NAME VIPS PORTS HOLDERS REAL-SERVERS ACCEPTED READY AGE"),
         ("directorgroups", "NAME DIRECTORS VIPS READY AGE"),
     ] {
         let text = plane.kubectl(&["get", kind], "").unwrap();

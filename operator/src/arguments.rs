@@ -64,6 +64,9 @@ pub(crate) enum Verb {
 pub(crate) struct Run {
     /// Use a folder instead of an API server: manifests in it are read, plans/ and status/ are written,
     /// reports/ is read
+    ///
+    /// A manifest that is not there any more is a service that shall leave. So write each file under another name
+    /// that does not end in .yaml, .yml or .json, and rename it: then it is never seen half written
     #[arg(long, value_name = "DIR", conflicts_with_all = ["kubeconfig", "context"])]
     pub(crate) folder: Option<PathBuf>,
     #[command(flatten)]
@@ -101,7 +104,8 @@ pub(crate) struct Connection {
 ///
 /// NodePlans and NodePlanSlices among the manifests are the previous plans, and their status the agents' reports.
 /// Where there are none, every agent is supposed to have reported success, and stderr says so.
-/// What is wrong with a service goes to stderr too.
+/// What is wrong with a service goes to stderr too, and so do the names of objects that are passed over, which are of
+/// other kinds.
 ///
 /// Exit code: 0 where every manifest was read and every service and group accepted, 1 where one was not (the plans
 /// are printed all the same), 2 where nothing could be planned.

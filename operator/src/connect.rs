@@ -29,6 +29,8 @@ pub(crate) struct Own {
     pub(crate) namespace: String,
     /// The name of its Deployment.
     pub(crate) deployment: String,
+    /// The API server that it is on, for messages.
+    pub(crate) server: String,
 }
 
 /// Reads the configuration and makes the clients. Nothing is asked of the server yet.
@@ -37,6 +39,7 @@ pub(crate) async fn connect(connection: &Connection) -> anyhow::Result<(Clients,
     let own = Own {
         namespace: connection.namespace.clone().unwrap_or_else(|| config.default_namespace.clone()),
         deployment: connection.deployment.clone(),
+        server: config.cluster_url.to_string(),
     };
     let mut calls = config.clone();
     calls.connect_timeout = Some(CONNECT_TIMEOUT);
@@ -59,9 +62,23 @@ async fn configuration(connection: &Connection) -> anyhow::Result<Config> {
             .with_context(|| format!("cannot use {shown}"));
     }
     if connection.context.is_some() {
-        return Config::from_kubeconfig(&options).await.context("cannot use the kubeconfig");
+        return Config::from_kubeconfig(&options)
+            .await
+            .with_context(|| format!("cannot use {}", default_kubeconfig()));
     }
-    Config::infer().await.context(
-        "no way to an API server: give --kubeconfig FILE, run in a cluster, or use --folder DIR without one",
-    )
+    Config::infer().await.with_context(|| {
+        format!(
+            "no way to an API server by {} or by the service account of a pod: give --kubeconfig FILE, run in a \
+             cluster, or use run --folder DIR without one",
+            default_kubeconfig()
+        )
+    })
+}
+
+/// The kubeconfig that is read where none is named.
+fn default_kubeconfig() -> String {
+    match std::env::var("KUBECONFIG") {
+        Ok(path) if !path.is_empty() => format!("KUBECONFIG={path}"),
+        _ => "~/.kube/config".to_owned(),
+    }
 }

@@ -15,6 +15,7 @@ mod change;
 mod clock;
 mod connect;
 mod decide;
+mod departures;
 mod folder;
 mod health;
 mod import;
@@ -29,6 +30,7 @@ mod run;
 mod shutdown;
 mod snapshot;
 mod start;
+mod tell;
 mod withdraw;
 mod write;
 
@@ -50,7 +52,7 @@ fn main() -> ExitCode {
         Verb::Withdraw(withdraw) => tokio(withdraw::withdraw(withdraw)),
     });
     done.unwrap_or_else(|error| {
-        eprintln!("error: {error:#}");
+        eprintln!("error: {}", log::chain(error.as_ref()));
         ExitCode::from(FAILED)
     })
 }

@@ -1,6 +1,5 @@
 //! `plan`: the same decision over files, printed instead of written.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
@@ -9,7 +8,6 @@ use std::process::ExitCode;
 use anyhow::Context;
 use lvs_core::names::NodeName;
 use lvs_core::plan::{Plan as Decided, plan as decide, settled, unseen};
-use lvs_core::verdict::Judgement;
 use serde_json::Value;
 
 use crate::arguments::{Output, Plan};
@@ -17,21 +15,31 @@ use crate::clock;
 use crate::folder::{PLANS, REPORTS, scan};
 use crate::manifest::{self, Objects, Problem, print};
 use crate::memory::Memory;
-use crate::observe::folder::{add_manifests, add_report};
+use crate::observe::folder::{Gathered, add_report};
 use crate::snapshot::Snapshot;
+use crate::tell::tell;
 
 /// Prints the plans.
 pub(crate) fn plan(arguments: &Plan) -> anyhow::Result<ExitCode> {
-    let (mut snapshot, complaints) = read(&arguments.filenames)?;
+    let (mut snapshot, gathered) = read(&arguments.filenames)?;
+    let complaints = &gathered.complaints;
+    if is_empty(&snapshot) {
+        print_lines("error", complaints);
+        let files: Vec<String> = arguments.filenames.iter().map(|file| file.display().to_string()).collect();
+        anyhow::bail!(
+            "no manifest of ours in {}: write VirtualServices, DirectorGroups and Nodes",
+            files.join(", ")
+        );
+    }
     snapshot.cluster.epoch = snapshot.highest_epoch().max(1);
     if let Some(why) = unseen(&snapshot.cluster) {
-        print_lines("error", &complaints);
+        print_lines("error", complaints);
         anyhow::bail!("{why}");
     }
     let decided = decided(&snapshot, arguments);
-    print_lines("error", &complaints);
+    print_lines("error", complaints);
     print_lines("warning", &snapshot.remarks);
-    let accepted = tell(&decided);
+    let accepted = tell(&snapshot, &decided, &gathered.unread);
     if let Some(node) = arguments.node.as_ref().filter(|node| !decided.nodes.contains_key(*node)) {
         let nodes: Vec<&str> = decided.nodes.keys().map(|node| node.0.as_str()).collect();
         anyhow::bail!("there is no Node {node} among the manifests; there are: {}", nodes.join(", "));
@@ -45,6 +53,15 @@ pub(crate) fn plan(arguments: &Plan) -> anyhow::Result<ExitCode> {
     Ok(if accepted && complaints.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
+/// Whether nothing was read that a plan could be made of.
+fn is_empty(snapshot: &Snapshot) -> bool {
+    let cluster = &snapshot.cluster;
+    cluster.services.is_empty()
+        && cluster.groups.is_empty()
+        && cluster.nodes.is_empty()
+        && snapshot.stored.is_empty()
+}
+
 fn print_lines<'a>(level: &str, lines: impl IntoIterator<Item = &'a String>) {
     for line in lines {
         eprintln!("{level}: {line}");
@@ -52,13 +69,13 @@ fn print_lines<'a>(level: &str, lines: impl IntoIterator<Item = &'a String>) {
 }
 
 /// Everything in the files, and what is wrong with them.
-fn read(files: &[PathBuf]) -> anyhow::Result<(Snapshot, BTreeSet<String>)> {
+fn read(files: &[PathBuf]) -> anyhow::Result<(Snapshot, Gathered)> {
     let mut snapshot = Snapshot::default();
     snapshot.cluster.complete = true;
-    let mut complaints = BTreeSet::new();
+    let mut gathered = Gathered::default();
     for file in files {
         if file.is_dir() {
-            read_folder(file, &mut snapshot, &mut complaints)?;
+            read_folder(file, &mut snapshot, &mut gathered)?;
         } else {
             let text = if file == Path::new("-") {
                 let mut text = String::new();
@@ -67,29 +84,25 @@ fn read(files: &[PathBuf]) -> anyhow::Result<(Snapshot, BTreeSet<String>)> {
             } else {
                 fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?
             };
-            add(&mut snapshot, &manifest::read(file, &text), &mut complaints);
+            add(&mut snapshot, &manifest::read(file, &text), &mut gathered);
         }
     }
     snapshot.assemble(&Memory::default());
-    Ok((snapshot, complaints))
+    Ok((snapshot, gathered))
 }
 
 /// A folder is laid out as `run --folder` wants it; where it has plans and reports, they count.
-fn read_folder(
-    folder: &Path,
-    snapshot: &mut Snapshot,
-    complaints: &mut BTreeSet<String>,
-) -> anyhow::Result<()> {
+fn read_folder(folder: &Path, snapshot: &mut Snapshot, gathered: &mut Gathered) -> anyhow::Result<()> {
     let context = || format!("cannot read {}", folder.display());
     let files = scan::manifests(folder).with_context(context)?;
     let plans = scan::written(&folder.join(PLANS)).with_context(context)?;
     let reports = scan::written(&folder.join(REPORTS)).with_context(context)?;
     for file in files.iter().chain(&plans) {
-        add(snapshot, &read_file(file), complaints);
+        add(snapshot, &read_file(file), gathered);
     }
     for file in &reports {
         let objects = read_file(file);
-        complaints.extend(objects.problems.iter().map(Problem::to_string));
+        gathered.complaints.extend(objects.problems.iter().map(Problem::to_string));
         add_report(snapshot, file, &objects);
     }
     Ok(())
@@ -102,8 +115,9 @@ fn read_file(file: &Path) -> Objects {
     }
 }
 
-fn add(snapshot: &mut Snapshot, objects: &Objects, complaints: &mut BTreeSet<String>) {
-    add_manifests(snapshot, objects, complaints);
+fn add(snapshot: &mut Snapshot, objects: &Objects, gathered: &mut Gathered) {
+    objects.skipped.iter().for_each(|skipped| eprintln!("skipped: {skipped}"));
+    gathered.add(snapshot, objects);
     objects.plans.iter().for_each(|plan| snapshot.add_plan(plan));
     objects.slices.iter().for_each(|slice| snapshot.add_slice(slice));
     for status in &objects.plan_statuses {
@@ -131,42 +145,6 @@ fn decided(snapshot: &Snapshot, arguments: &Plan) -> Decided {
         return settled(&snapshot.cluster, now);
     }
     decide(&snapshot.cluster, now).0
-}
-
-/// Says what is not as its user wanted it. Returns whether every specification is in force.
-fn tell(decided: &Decided) -> bool {
-    let mut all_accepted = true;
-    let mut judge = |what: &str, accepted: &Judgement, resolved: &Judgement| {
-        all_accepted &= accepted.holds;
-        for (condition, judgement, level) in
-            [("Accepted", accepted, "error"), ("ResolvedRefs", resolved, "warning")]
-        {
-            if !judgement.holds {
-                eprintln!(
-                    "{level}: {what}: {condition} is False ({}): {}",
-                    judgement.reason, judgement.message
-                );
-            }
-        }
-    };
-    for (name, verdict) in &decided.verdicts {
-        let what = format!("VirtualService {name}");
-        judge(&what, &verdict.accepted, &verdict.resolved);
-        for vip in verdict.vips.values() {
-            if let Some((reason, message)) = &vip.trouble {
-                eprintln!("warning: {what}: {reason}: {message}");
-            }
-        }
-    }
-    for (name, verdict) in &decided.groups {
-        judge(&format!("DirectorGroup {name}"), &verdict.accepted, &verdict.resolved);
-        for (node, other) in &verdict.setting_conflicts {
-            eprintln!(
-                "warning: DirectorGroup {name}: on {node} the settings of DirectorGroup {other} count, it is older"
-            );
-        }
-    }
-    all_accepted
 }
 
 /// The plans by node, each with its slices behind it.

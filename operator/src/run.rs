@@ -12,6 +12,7 @@ use crate::authority::Authority;
 use crate::change::{Change, changes};
 use crate::clock;
 use crate::decide::{Decision, decide};
+use crate::departures::Departures;
 use crate::health::Health;
 use crate::memory::Memory;
 use crate::observe::Observe;
@@ -43,6 +44,8 @@ pub(crate) struct Loop {
     pub(crate) health: Arc<Health>,
     /// What this leader wrote.
     pub(crate) memory: Memory,
+    /// Services that are known to leave.
+    pub(crate) departures: Departures,
     /// Why nothing was decided the last time, so that it is said once.
     pub(crate) held: Option<String>,
 }
@@ -112,8 +115,13 @@ impl Loop {
         self.tell(&decision);
         let pause = until(decision.next, now).min(RESYNC);
         if epoch.is_none() {
+            self.departures.clear();
             // A leader that doubts itself looks again after the next renewal.
             return if self.authority.holds() { pause.min(AFTER_WRITES) } else { pause };
+        }
+        let gone = self.observe.gone();
+        for news in self.departures.news(&snapshot.cluster, &decision.plan, gone) {
+            tracing::info!("{news}");
         }
         self.apply(&changes(&snapshot, &decision)).await.min(pause)
     }

@@ -12,6 +12,7 @@ use tokio::time::timeout;
 use crate::arguments::Run;
 use crate::authority::Authority;
 use crate::connect::connect;
+use crate::departures::Departures;
 use crate::folder::Folder;
 use crate::health::{Health, serve};
 use crate::lease::{campaign, random};
@@ -52,6 +53,7 @@ async fn over_folder(path: &Path, health: Arc<Health>, stop: Shutdown) -> anyhow
         authority: Authority::lock(),
         health,
         memory: Memory::default(),
+        departures: Departures::default(),
         held: None,
     };
     round.run(stop).await;
@@ -65,6 +67,7 @@ fn lineage() -> String {
 
 async fn over_api(arguments: &Run, health: Arc<Health>, stop: Shutdown) -> anyhow::Result<()> {
     let (clients, own) = connect(&arguments.connection).await?;
+    tracing::info!("the API server is {}", own.server);
     let (sender, term) = watch::channel(None);
     let leases = Api::namespaced(clients.calls.clone(), &own.namespace);
     let campaigning = tokio::spawn(campaign(leases, arguments.lease_name.clone(), sender, stop.clone()));
@@ -74,6 +77,7 @@ async fn over_api(arguments: &Run, health: Arc<Health>, stop: Shutdown) -> anyho
         authority: Authority::lease(term),
         health,
         memory: Memory::default(),
+        departures: Departures::default(),
         held: None,
     };
     round.run(stop).await;

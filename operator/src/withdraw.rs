@@ -75,7 +75,7 @@ async fn mark(deployments: Api<Deployment>, own: &Own) -> anyhow::Result<()> {
         PatchParams { field_manager: Some("lvs-operator-withdraw".to_owned()), ..PatchParams::default() };
     let patch = Patch::Merge(&patch);
     let marked = timeout(CALL_TIMEOUT, deployments.patch(&own.deployment, &parameters, &patch)).await;
-    match marked.context("the API server does not answer")? {
+    match marked.with_context(|| format!("{} does not answer", own.server))? {
         Ok(_) => Ok(()),
         Err(kube::Error::Api(status)) if status.code == 404 => anyhow::bail!(
             "there is no Deployment {} in namespace {}: name the operator's with --deployment and --namespace",
@@ -83,7 +83,8 @@ async fn mark(deployments: Api<Deployment>, own: &Own) -> anyhow::Result<()> {
             own.namespace
         ),
         Err(error) => {
-            anyhow::bail!("cannot mark Deployment {}/{}: {}", own.namespace, own.deployment, chain(&error))
+            let (namespace, name) = (&own.namespace, &own.deployment);
+            anyhow::bail!("cannot mark Deployment {namespace}/{name} on {}: {}", own.server, chain(&error))
         }
     }
 }

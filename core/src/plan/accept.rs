@@ -51,8 +51,8 @@ impl<'a> Index<'a> {
             self.check_vip(*vip)?;
             vips.insert(*vip, self.place(*vip)?);
         }
-        let (real_servers, resolved) = real_server::resolve(self, spec, &vips)?;
-        let resolved = missing_directors(&vips).unwrap_or(resolved);
+        let (real_servers, troubles) = real_server::resolve(self, spec, &vips)?;
+        let resolved = resolved(missing_directors(&vips).into_iter().chain(troubles).collect());
         let form = Form {
             uid: service.uid.clone(),
             vips,
@@ -86,10 +86,7 @@ impl<'a> Index<'a> {
             holding.map(move |(name, pool)| (*group, name, pool, directors))
         });
         let Some((group, name, pool, directors)) = found.next() else {
-            let message = format!(
-                "No pool of a DirectorGroup holds {vip}; add it to spec.pools[].addresses of one, or take a VIP from a pool."
-            );
-            return Err(Trouble::new(Reason::VipNotInPool, message));
+            return Err(Trouble::new(Reason::VipNotInPool, self.no_pool(vip)));
         };
         if let Some((other, other_name, ..)) = found.next() {
             let message = format!(
@@ -99,6 +96,23 @@ impl<'a> Index<'a> {
         }
         let (group, pool_name) = (group.clone(), name.clone());
         Ok(Place { group, pool: pool_name, interface: pool.interface, directors: directors.clone() })
+    }
+
+    /// Why no pool holds a VIP. A group that cannot be read may have the pool that is missed.
+    fn no_pool(&self, vip: IpAddr) -> String {
+        let groups = self.cluster.groups.iter();
+        let refused: Vec<&str> =
+            groups.filter(|(_, group)| group.spec.is_err()).map(|(name, _)| name.0.as_str()).collect();
+        if refused.is_empty() {
+            return format!(
+                "No pool of a DirectorGroup holds {vip}; add it to spec.pools[].addresses of one, or take a VIP from a pool."
+            );
+        }
+        let (them, are) = (refused.join(", "), if refused.len() == 1 { "is" } else { "are" });
+        format!(
+            "No pool of an accepted DirectorGroup holds {vip}, and {them} {are} not accepted; \
+             first correct what its Accepted condition names."
+        )
     }
 
     /// The network that a VIP lies in, as a director of its group reports it.
@@ -116,13 +130,31 @@ impl<'a> Index<'a> {
 }
 
 /// A VIP whose group selects no node, so that nobody can hold it.
-fn missing_directors(vips: &BTreeMap<IpAddr, Place>) -> Option<Judgement> {
+fn missing_directors(vips: &BTreeMap<IpAddr, Place>) -> Option<Trouble> {
     let (vip, place) = vips.iter().find(|(_, place)| place.directors.is_empty())?;
     let message = format!(
         "DirectorGroup {} selects no Node, so nobody can hold {vip}; label a Node as its nodeSelector says.",
         place.group
     );
-    Some(Judgement::no(Reason::NoDirector, message))
+    Some(Trouble::new(Reason::NoDirector, message))
+}
+
+/// At most this many troubles stand in a message.
+const MOST_TROUBLES: usize = 4;
+
+/// Whether every reference was found: the first trouble gives the reason, and no other is hidden behind it.
+fn resolved(troubles: Vec<Trouble>) -> Judgement {
+    let Some(first) = troubles.first() else {
+        return Judgement::yes(Reason::Resolved, "Every reference was found.");
+    };
+    let reason = first.reason;
+    let more = troubles.len().saturating_sub(MOST_TROUBLES);
+    let mut messages: Vec<String> =
+        troubles.into_iter().take(MOST_TROUBLES).map(|trouble| trouble.message).collect();
+    if more > 0 {
+        messages.push(format!("And {more} more."));
+    }
+    Judgement::no(reason, messages.join(" "))
 }
 
 /// The nodes that a group selects.

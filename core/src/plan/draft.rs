@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use super::accept;
+use super::claims::Claims;
 use super::past::Past;
 use crate::cluster::{Cluster, Service};
 use crate::ipvs::PortKey;
 use crate::names::{GroupName, LinkName, NodeName, PoolName, RealServerKey, ServiceName};
 use crate::node_plan::StageName;
-use crate::node_report::Trouble;
 use crate::reason::Reason;
 use crate::scheduling::{Scheduling, Thresholds};
 use crate::verdict::Judgement;
@@ -68,13 +68,6 @@ pub(super) struct WantedRealServer {
     pub(super) thresholds: Thresholds,
 }
 
-impl Form {
-    /// The (VIP, port) pairs that the form occupies.
-    fn claims(&self) -> impl Iterator<Item = (IpAddr, PortKey)> + '_ {
-        self.vips.keys().flat_map(|vip| self.ports.iter().map(move |port| (*vip, *port)))
-    }
-}
-
 /// Judges every manifest. A conflict goes to the service that the previous plans serve, then to the older one, then
 /// by name; who loses keeps the form that it had.
 pub(super) fn drafts(cluster: &Cluster, past: &Past<'_>) -> BTreeMap<ServiceName, Draft> {
@@ -82,11 +75,11 @@ pub(super) fn drafts(cluster: &Cluster, past: &Past<'_>) -> BTreeMap<ServiceName
         return BTreeMap::new();
     }
     let index = accept::Index::of(cluster);
-    let mut claims: BTreeMap<(IpAddr, PortKey), &ServiceName> = BTreeMap::new();
+    let mut claims = Claims::default();
     let mut previous = BTreeMap::new();
     for name in cluster.services.keys() {
         if let Some(form) = previous_form(cluster, past, name) {
-            claims.extend(form.claims().map(|claim| (claim, name)));
+            claims.add(name, &form);
             previous.insert(name, form);
         }
     }
@@ -107,24 +100,25 @@ fn by_seniority(cluster: &Cluster) -> Vec<(&ServiceName, &Service)> {
 
 fn judge<'a>(
     index: &accept::Index<'a>,
-    claims: &mut BTreeMap<(IpAddr, PortKey), &'a ServiceName>,
+    claims: &mut Claims<'a>,
     name: &'a ServiceName,
     service: &Service,
     previous: Option<Form>,
 ) -> Draft {
-    let judged = index.accept(service).and_then(|(form, resolved)| match conflict(claims, name, &form) {
+    let judged = index.accept(service).and_then(|(form, resolved)| match claims.conflict(name, &form) {
         Some(trouble) => Err(trouble),
         None => Ok((form, resolved)),
     });
     match judged {
         Ok((form, resolved)) => {
-            claims.extend(form.claims().map(|claim| (claim, name)));
+            claims.add(name, &form);
             let accepted = Judgement::yes(Reason::Accepted, "The specification is valid and in force.");
             Draft { in_force: Some(form), accepted, resolved }
         }
         Err(trouble) => {
             let message = if previous.is_some() {
-                format!("{} The last accepted specification stays in force.", trouble.message)
+                let cause = trouble.message.trim_end_matches('.');
+                format!("{cause}. The last accepted specification stays in force.")
             } else {
                 trouble.message
             };
@@ -132,20 +126,6 @@ fn judge<'a>(
             Draft { in_force: previous, accepted: Judgement::no(trouble.reason, message), resolved }
         }
     }
-}
-
-fn conflict(
-    claims: &BTreeMap<(IpAddr, PortKey), &ServiceName>,
-    name: &ServiceName,
-    form: &Form,
-) -> Option<Trouble> {
-    form.claims().find_map(|(vip, port)| {
-        let other = claims.get(&(vip, port)).filter(|other| **other != name)?;
-        let message = format!(
-            "{vip} {port} belongs to VirtualService {other}; give this one another VIP or port, or delete the other."
-        );
-        Some(Trouble::new(Reason::PortConflict, message))
-    })
 }
 
 /// Planned services without a manifest, while the snapshot is incomplete: they stay as they are.

@@ -11,6 +11,7 @@
 //! ```
 
 mod accept;
+mod claims;
 mod draft;
 mod group;
 mod holder;

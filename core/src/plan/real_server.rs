@@ -12,17 +12,16 @@ use crate::names::{NodeName, RealServerKey};
 use crate::network::Family;
 use crate::node_report::Trouble;
 use crate::reason::Reason;
-use crate::verdict::Judgement;
 
 type Resolved = BTreeMap<RealServerKey, WantedRealServer>;
 
-/// The real servers that a manifest wants. What one entry lacks is a judgement and the others go on; a foreign address
-/// that a Node has refuses the manifest, because a node is to be written as one.
+/// The real servers that a manifest wants. What one entry lacks is a trouble and the others go on; a foreign address
+/// that a Node has refuses the manifest, because a node is to be written as one, and so does one that is a VIP.
 pub(super) fn resolve(
     index: &Index<'_>,
     spec: &ServiceSpec,
     vips: &BTreeMap<IpAddr, Place>,
-) -> Result<(Resolved, Judgement), Trouble> {
+) -> Result<(Resolved, Vec<Trouble>), Trouble> {
     let thresholds = spec.thresholds;
     let mut resolver = Resolver { index, vips, thresholds, found: BTreeMap::new(), troubles: Vec::new() };
     // Entries that name a node come first, because they beat selectors.
@@ -36,11 +35,7 @@ pub(super) fn resolve(
         }
     }
     resolver.split_thresholds(spec);
-    let judgement = match resolver.troubles.into_iter().next() {
-        Some(trouble) => Judgement::no(trouble.reason, trouble.message),
-        None => Judgement::yes(Reason::Resolved, "Every reference was found."),
-    };
-    Ok((resolver.found, judgement))
+    Ok((resolver.found, resolver.troubles))
 }
 
 struct Resolver<'a, 'b> {
@@ -95,17 +90,22 @@ impl Resolver<'_, '_> {
             return self.trouble(Reason::RealServerNotAllowed, message);
         }
         let addresses = self.node_addresses(node);
-        let families: BTreeSet<Family> = addresses.iter().map(|address| Family::of(*address)).collect();
-        if let Some(vip) = self.vips.keys().find(|vip| !families.contains(&Family::of(**vip))) {
+        if let Some((vip, family)) = self.out_of_reach(&addresses) {
             let message = format!(
-                "realServers[{name}]: Node {node} has no {:?} address for {vip}; \
-                 set annotation lvs-operator.io/real-server-addresses on the Node.",
-                Family::of(*vip)
+                "realServers[{name}]: Node {node} has no {family:?} address for {vip}; \
+                 set annotation lvs-operator.io/real-server-addresses on the Node."
             );
             self.trouble(Reason::NoRealServerAddress, message);
         }
         let wanted = self.wanted(name, entry, addresses);
         self.found.insert(RealServerKey::Node(node.clone()), wanted);
+    }
+
+    /// A VIP of whose family none of a real server's addresses is.
+    fn out_of_reach(&self, addresses: &BTreeSet<IpAddr>) -> Option<(IpAddr, Family)> {
+        let families: BTreeSet<Family> = addresses.iter().map(|address| Family::of(*address)).collect();
+        let mut vips = self.vips.keys().map(|vip| (*vip, Family::of(*vip)));
+        vips.find(|(_, family)| !families.contains(family))
     }
 
     /// A real server with the limits of its entry, else the service's. A total is split when all are known.
@@ -137,6 +137,13 @@ impl Resolver<'_, '_> {
         addresses: &BTreeSet<IpAddr>,
     ) -> Result<(), Trouble> {
         for address in addresses {
+            if self.vips.contains_key(address) {
+                let message = format!(
+                    "realServers[{name}]: {address} is a VIP of this service, so it is no real server; \
+                     write the host's own address."
+                );
+                return Err(Trouble::new(Reason::RealServerIsVip, message));
+            }
             if let Some(node) = self.index.node_addresses.get(address) {
                 let message = format!(
                     "realServers[{name}]: {address} is an address of Node {node}; use nodeName: {node}."
@@ -154,6 +161,12 @@ impl Resolver<'_, '_> {
             );
             self.trouble(Reason::RealServerNotAllowed, message);
             return Ok(());
+        }
+        if let Some((vip, family)) = self.out_of_reach(addresses) {
+            let message = format!(
+                "realServers[{name}]: there is no {family:?} address for {vip}; write one in addresses too."
+            );
+            self.trouble(Reason::NoRealServerAddress, message);
         }
         let wanted = self.wanted(name, entry, addresses.clone());
         self.found.insert(RealServerKey::Foreign(name.to_owned()), wanted);

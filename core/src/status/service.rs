@@ -25,7 +25,7 @@ const MOST_TROUBLES: usize = 4;
 pub struct ServiceStatus {
     /// The generation that was judged.
     pub observed_generation: i64,
-    /// Always five, in the order of [`ConditionKind`].
+    /// Always five, in this order: `Accepted`, `ResolvedRefs`, `Programmed`, `Proved`, `Ready`.
     pub conditions: Vec<Condition>,
     /// Short texts for the columns of `kubectl get`.
     pub summary: Summary,

@@ -36,6 +36,7 @@ use crate::label_selector::{LabelSelector, NOT_EMPTY};
     printcolumn(name = "Ports", type_ = "string", json_path = ".status.summary.ports"),
     printcolumn(name = "Holders", type_ = "string", json_path = ".status.summary.holders"),
     printcolumn(name = "Real-Servers", type_ = "string", json_path = ".status.summary.realServers"),
+    printcolumn(name = "Accepted", type_ = "string", json_path = r#".status.conditions[?(@.type=="Accepted")].status"#),
     printcolumn(name = "Ready", type_ = "string", json_path = r#".status.conditions[?(@.type=="Ready")].status"#),
     printcolumn(name = "Reason", type_ = "string", json_path = r#".status.conditions[?(@.type=="Ready")].reason"#, priority = 1),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")

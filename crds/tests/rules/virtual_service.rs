@@ -1,5 +1,4 @@
-use lvs_crds::{Strict, VirtualServiceSpec, virtual_service};
-use serde::Deserialize;
+use lvs_crds::{VirtualService, strict, virtual_service};
 use serde_json::{Value, json};
 
 use crate::table::Outcome::{Accepted, Refused, RefusedInConversion};
@@ -7,8 +6,8 @@ use crate::table::{Case, Table};
 
 fn convert(object: &Value) -> Result<(), String> {
     let metadata = serde_json::from_value(object["metadata"].clone()).unwrap();
-    let spec = Strict::<VirtualServiceSpec>::deserialize(&object["spec"]).map_err(|error| error.to_string());
-    let spec = spec.as_ref().map(|spec| &spec.0).map_err(String::as_str);
+    let spec = strict::specification::<VirtualService>(object).map_err(|found| format!("{found:?}"));
+    let spec = spec.as_ref().map_err(String::as_str);
     virtual_service::service(&metadata, spec).spec.map(drop).map_err(|trouble| trouble.message)
 }
 

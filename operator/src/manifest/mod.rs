@@ -1,27 +1,33 @@
 //! Manifests and other objects in files, as people and programs write them.
 
 mod document;
+mod item;
+mod kind;
+mod place;
 pub(crate) mod print;
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::fmt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::Node;
+use kube::CustomResourceExt;
+use kube::core::object::{HasSpec, HasStatus};
 use kube::core::{ObjectMeta, Resource};
-use lvs_crds::names::{API_VERSION, is_dns_label, is_object_name};
 use lvs_crds::{
-    DirectorGroup, DirectorGroupSpec, NodePlan, NodePlanSlice, StatusOnly, Strict, VirtualService,
+    DirectorGroup, DirectorGroupSpec, NodePlan, NodePlanSlice, StatusOnly, VirtualService,
     VirtualServiceSpec, director_group, virtual_service,
 };
-use serde::Deserialize;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
 
 pub(crate) use document::Problem;
-use document::{Document, Head, documents};
+use document::documents;
+use item::{Head, Item};
+use kind::{Kind, kind};
 
 /// What a file holds, kinds that are not ours left out.
 #[derive(Clone, Debug, Default)]
@@ -31,7 +37,7 @@ pub(crate) struct Objects {
     /// DirectorGroups.
     pub(crate) groups: Vec<Specified<DirectorGroupSpec>>,
     /// Nodes.
-    pub(crate) nodes: Vec<Node>,
+    pub(crate) nodes: Vec<(Place, Node)>,
     /// NodePlans with a specification.
     pub(crate) plans: Vec<Arc<NodePlan>>,
     /// NodePlanSlices with a specification.
@@ -46,6 +52,10 @@ pub(crate) struct Objects {
     pub(crate) slice_statuses: Vec<StatusOnly<NodePlanSlice>>,
     /// What could not be read.
     pub(crate) problems: Vec<Problem>,
+    /// VirtualServices and DirectorGroups whose specification is among the problems.
+    pub(crate) unread: BTreeSet<String>,
+    /// Objects of others that were passed over.
+    pub(crate) skipped: Vec<String>,
     /// Whether a problem may hide an object whose name is not known.
     pub(crate) hides: bool,
 }
@@ -53,34 +63,33 @@ pub(crate) struct Objects {
 /// A user's object: its specification, or what is wrong with it.
 #[derive(Clone, Debug)]
 pub(crate) struct Specified<S> {
+    /// Where it stands.
+    pub(crate) place: Place,
     /// The metadata.
     pub(crate) metadata: ObjectMeta,
     /// The specification.
     pub(crate) spec: Result<S, String>,
 }
 
-#[derive(Deserialize)]
-struct WithMetadata {
-    #[serde(default)]
-    metadata: ObjectMeta,
-}
+/// Where an object stands: its file, and the line that it begins on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Place(PathBuf, Option<usize>);
 
-#[derive(Deserialize)]
-struct WithSpec<S> {
-    spec: S,
-}
-
-#[derive(Deserialize)]
-struct WithItems {
-    #[serde(default)]
-    items: Vec<Value>,
+impl fmt::Display for Place {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}", self.0.display())?;
+        self.1.map_or(Ok(()), |line| write!(formatter, ":{line}"))
+    }
 }
 
 /// Reads a file's text.
 pub(crate) fn read(file: &Path, text: &str) -> Objects {
     let mut objects = Objects::default();
     for document in documents(file, text) {
-        objects.add(&document);
+        match document.value() {
+            Ok(value) => objects.add(&Item::of(&document, &value)),
+            Err(problem) => objects.hide(problem),
+        }
     }
     objects
 }
@@ -96,17 +105,13 @@ impl Objects {
     pub(crate) fn keep(&mut self, before: Self) {
         keep(&mut self.services, before.services, |service| virtual_service::name(&service.metadata));
         keep(&mut self.groups, before.groups, |group| director_group::name(&group.metadata));
-        keep(&mut self.nodes, before.nodes, |node| node.metadata.name.clone());
+        keep(&mut self.nodes, before.nodes, |(_, node)| node.metadata.name.clone());
     }
 
-    fn add(&mut self, document: &Document<'_>) {
-        match document.read::<Head>() {
-            Ok(head) => {
-                if let Err(problem) = self.add_kind(document, &head) {
-                    self.hide(problem);
-                }
-            }
-            Err(problem) => self.hide(problem),
+    fn add(&mut self, item: &Item<'_>) {
+        let added = item.head().and_then(|head| self.add_kind(item, &head));
+        if let Err(problem) = added {
+            self.hide(problem);
         }
     }
 
@@ -115,139 +120,99 @@ impl Objects {
         self.hides = true;
     }
 
-    fn add_kind(&mut self, document: &Document<'_>, head: &Head) -> Result<(), Problem> {
-        let ours = head.api_version == API_VERSION;
-        match (head.api_version.as_str(), head.kind.as_str()) {
-            (_, "") => Err(document.refuse("there is no kind: write apiVersion and kind")),
-            ("v1", "Node") => self.add_node(document),
-            ("v1", "List") => self.add_items(document),
-            (_, "VirtualService") if ours => self.add_service(document, head),
-            (_, "DirectorGroup") if ours => self.add_group(document, head),
-            (_, "NodePlan") if ours => self.add_plan(document, head),
-            (_, "NodePlanSlice") if ours => self.add_slice(document, head),
-            (version, kind @ ("VirtualService" | "DirectorGroup" | "NodePlan" | "NodePlanSlice"))
-                if is_our_group(version) =>
-            {
-                Err(document.refuse(format_args!("{kind} of apiVersion {version:?}: write {API_VERSION}")))
+    fn add_kind(&mut self, item: &Item<'_>, head: &Head) -> Result<(), Problem> {
+        match kind(&head.api_version, &head.kind).map_err(|wrong| item.refuse(wrong))? {
+            Kind::Node => {
+                item.named(false)?;
+                self.nodes.push((place(item), item.read()?));
             }
-            (version, kind) => {
-                tracing::debug!("passes over {kind} of {version} in {}", document.file.display());
-                Ok(())
-            }
+            Kind::List => item.items()?.for_each(|item| self.add(&item)),
+            Kind::VirtualService => self.add_service(item, head)?,
+            Kind::DirectorGroup => self.add_group(item, head)?,
+            Kind::NodePlan => self.add_plan(item, head)?,
+            Kind::NodePlanSlice => self.add_slice(item, head)?,
+            Kind::Other => self.skip(item, &head.kind),
         }
+        Ok(())
     }
 
-    fn add_service(&mut self, document: &Document<'_>, head: &Head) -> Result<(), Problem> {
-        let Some(metadata) = self.named(document, true)? else { return Ok(()) };
+    fn skip(&mut self, item: &Item<'_>, kind: &str) {
+        let name = item.name().map(|name| format!(" {name}")).unwrap_or_default();
+        self.skipped.push(format!("{kind}{name} in {}", item.document.file.display()));
+    }
+
+    fn add_service(&mut self, item: &Item<'_>, head: &Head) -> Result<(), Problem> {
+        let metadata = item.named(true)?;
         if head.status.is_some() {
-            self.service_statuses.extend(self::status::<VirtualService>(document, &mut self.problems));
+            self.service_statuses.extend(status::<VirtualService>(item, &mut self.problems));
         }
         if head.spec.is_some() || head.status.is_none() {
-            let spec = self.specification(document);
-            self.services.push(Specified { metadata, spec });
+            let name = format!("VirtualService {}", virtual_service::name(&metadata));
+            let spec = self.specification::<VirtualService>(item, &name);
+            self.services.push(Specified { place: place(item), metadata, spec });
         }
         Ok(())
     }
 
-    fn add_group(&mut self, document: &Document<'_>, head: &Head) -> Result<(), Problem> {
-        let Some(metadata) = self.named(document, false)? else { return Ok(()) };
+    fn add_group(&mut self, item: &Item<'_>, head: &Head) -> Result<(), Problem> {
+        let metadata = item.named(false)?;
         if head.status.is_some() {
-            self.group_statuses.extend(self::status::<DirectorGroup>(document, &mut self.problems));
+            self.group_statuses.extend(status::<DirectorGroup>(item, &mut self.problems));
         }
         if head.spec.is_some() || head.status.is_none() {
-            let spec = self.specification(document);
-            self.groups.push(Specified { metadata, spec });
+            let name = format!("DirectorGroup {}", director_group::name(&metadata));
+            let spec = self.specification::<DirectorGroup>(item, &name);
+            self.groups.push(Specified { place: place(item), metadata, spec });
         }
         Ok(())
     }
 
-    fn add_node(&mut self, document: &Document<'_>) -> Result<(), Problem> {
-        if self.named(document, false)?.is_some() {
-            self.nodes.push(document.read()?);
+    fn add_plan(&mut self, item: &Item<'_>, head: &Head) -> Result<(), Problem> {
+        item.named(false)?;
+        match head.spec {
+            Some(_) => self.plans.push(Arc::new(item.read()?)),
+            None => self.plan_statuses.push(item.read()?),
         }
         Ok(())
     }
 
-    fn add_plan(&mut self, document: &Document<'_>, head: &Head) -> Result<(), Problem> {
-        if self.named(document, false)?.is_some() {
-            match head.spec {
-                Some(_) => self.plans.push(Arc::new(document.read()?)),
-                None => self.plan_statuses.push(document.read()?),
-            }
+    fn add_slice(&mut self, item: &Item<'_>, head: &Head) -> Result<(), Problem> {
+        item.named(false)?;
+        match head.spec {
+            Some(_) => self.slices.push(Arc::new(item.read()?)),
+            None => self.slice_statuses.push(item.read()?),
         }
         Ok(())
-    }
-
-    fn add_slice(&mut self, document: &Document<'_>, head: &Head) -> Result<(), Problem> {
-        if self.named(document, false)?.is_some() {
-            match head.spec {
-                Some(_) => self.slices.push(Arc::new(document.read()?)),
-                None => self.slice_statuses.push(document.read()?),
-            }
-        }
-        Ok(())
-    }
-
-    /// The objects of a List, as kubectl prints several of them. What is wrong with one has no place in the file.
-    fn add_items(&mut self, document: &Document<'_>) -> Result<(), Problem> {
-        let list: WithItems = document.read()?;
-        for (number, item) in list.items.iter().enumerate() {
-            let text = item.to_string();
-            let known = self.problems.len();
-            for item in documents(document.file, &text) {
-                self.add(&item);
-            }
-            for problem in &mut self.problems[known..] {
-                problem.place = None;
-                problem.message = format!("items[{number}]: {}", problem.message);
-            }
-        }
-        Ok(())
-    }
-
-    /// The metadata, where the names in it can be names. Files are named after them, and no planned object can have
-    /// one that cannot.
-    fn named(&mut self, document: &Document<'_>, namespaced: bool) -> Result<Option<ObjectMeta>, Problem> {
-        let WithMetadata { metadata } = document.read()?;
-        let name = metadata.name.as_deref().unwrap_or_default();
-        let namespace = metadata.namespace.as_deref().unwrap_or("default");
-        let wrong = if !is_object_name(name) {
-            format!("metadata.name {name:?}: write lower-case letters, digits, '-' and '.'")
-        } else if namespaced && !is_dns_label(namespace) {
-            format!("metadata.namespace {namespace:?}: write lower-case letters, digits and '-'")
-        } else {
-            return Ok(Some(metadata));
-        };
-        self.problems.push(document.refuse(wrong));
-        Ok(None)
     }
 
     /// The specification. One that cannot be read is a problem and, as its object's name is known, a verdict.
-    fn specification<S: DeserializeOwned>(&mut self, document: &Document<'_>) -> Result<S, String> {
-        document.read::<WithSpec<Strict<S>>>().map(|with| with.spec.0).map_err(|problem| {
-            // What is wrong does not always say where: a port that is no number is an "invalid i32".
-            let message = match problem.place {
-                Some((line, column)) => format!("line {line}, column {column}: {}", problem.message),
-                None => problem.message.clone(),
-            };
-            self.problems.push(problem);
-            message
+    fn specification<K>(&mut self, item: &Item<'_>, name: &str) -> Result<K::Spec, String>
+    where
+        K: HasSpec<Spec: DeserializeOwned + Serialize> + CustomResourceExt,
+    {
+        item.specification::<K>().map_err(|found| {
+            let messages: Vec<String> = found.iter().map(Problem::without_file).collect();
+            self.unread.insert(name.to_owned());
+            self.problems.extend(found.into_iter().map(|problem| problem.of(name)));
+            messages.join("; ")
         })
     }
 }
 
-fn status<K>(document: &Document<'_>, problems: &mut Vec<Problem>) -> Option<StatusOnly<K>>
+/// Where an object begins.
+fn place(item: &Item<'_>) -> Place {
+    let place = item.document.place(&item.at, false);
+    Place(item.document.file.to_owned(), place.map(|(line, _)| line))
+}
+
+fn status<K>(item: &Item<'_>, problems: &mut Vec<Problem>) -> Option<StatusOnly<K>>
 where
-    K: kube::core::object::HasStatus<Status: DeserializeOwned> + Resource,
+    K: HasStatus<Status: DeserializeOwned> + Resource,
 {
-    document.read().map_err(|problem| problems.push(problem)).ok()
+    item.read().map_err(|problem| problems.push(problem)).ok()
 }
 
 fn keep<T, N: Ord>(present: &mut Vec<T>, before: Vec<T>, name: impl Fn(&T) -> N) {
     let names: BTreeSet<N> = present.iter().map(&name).collect();
     present.extend(before.into_iter().filter(|object| !names.contains(&name(object))));
-}
-
-fn is_our_group(version: &str) -> bool {
-    version.is_empty() || version.starts_with(lvs_crds::names::GROUP)
 }

@@ -11,10 +11,10 @@ const SERVICE: &str = "apiVersion: lvs-operator.io/v1alpha1\nkind: VirtualServic
 #[test]
 fn kinds_of_others_are_passed_over() {
     let objects = of(
-        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\n---\napiVersion: gateway/v1\nkind: VirtualService\n",
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\n---\napiVersion: apps/v1\nkind: Deployment\nmetadata: 7\n",
     );
-    assert!(objects.problems.is_empty(), "{:?}", objects.problems);
-    assert!(objects.services.is_empty());
+    assert!(objects.problems.is_empty() && !objects.hides, "{:?}", objects.problems);
+    assert_eq!(objects.skipped, ["ConfigMap x in file.yaml", "Deployment in file.yaml"]);
 }
 
 #[test]
@@ -31,13 +31,31 @@ fn a_spec_that_cannot_be_read_is_a_problem_with_a_place_and_a_service_all_the_sa
 fn what_is_no_yaml_may_hide_anything() {
     assert!(of("kind: [").hides);
     assert!(of("metadata: {name: x}").hides);
+    assert!(of("- apiVersion: x\n- y\n").hides && of("[v1, ConfigMap]").hides && of("words").hides);
     assert!(of("apiVersion: lvs-operator.io/v1\nkind: VirtualService\n").hides);
+}
+
+#[test]
+fn an_object_of_ours_that_a_slip_makes_another_or_nameless_may_hide_one() {
+    for slip in [
+        ("VirtualService", "VirtualServices"),
+        ("VirtualService", "virtualservice"),
+        ("lvs-operator.io", "lvs-operator.oi"),
+        ("lvs-operator.io/v1alpha1", "networking.istio.io/v1"),
+        ("name: web", "nmae: web"),
+        ("name: web", "name: Web"),
+        ("{name: web}", "{name: web, namespace: Shop}"),
+    ] {
+        let objects = of(&SERVICE.replace(slip.0, slip.1));
+        assert!(objects.hides && objects.services.is_empty() && objects.skipped.is_empty(), "{slip:?}");
+        assert_eq!(objects.problems.len(), 1, "{slip:?}");
+    }
 }
 
 #[test]
 fn a_name_that_leads_out_of_a_folder_is_refused() {
     let objects = of(&SERVICE.replace("web", "../../web"));
-    assert!(objects.services.is_empty() && !objects.hides);
+    assert!(objects.services.is_empty() && objects.hides);
     assert_eq!(objects.problems.len(), 1);
 }
 
@@ -65,5 +83,7 @@ fn a_list_is_what_is_in_it() {
         of(&format!(r#"{{"apiVersion": "v1", "kind": "List", "items": [{item}, {{"metadata": {{}}}}]}}"#));
     assert_eq!(objects.nodes.len(), 1);
     assert_eq!(objects.problems.len(), 1);
-    assert!(objects.problems[0].message.starts_with("items[1]: "), "{:?}", objects.problems);
+    let problem = &objects.problems[0];
+    assert!(problem.message.starts_with("items[1]: there is no kind"), "{problem}");
+    assert_eq!(problem.place.map(|(line, _)| line), Some(1), "{problem}");
 }

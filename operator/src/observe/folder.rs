@@ -1,7 +1,6 @@
 //! Reads from a folder.
 
-use std::collections::BTreeSet;
-use std::fmt::Display;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -12,7 +11,7 @@ use super::complaints::Complaints;
 use crate::folder::scan::{self, Files};
 use crate::folder::watch::Watch;
 use crate::folder::{Folder, PLANS, REPORTS, STATUS};
-use crate::manifest::{self, Objects, Problem};
+use crate::manifest::{self, Objects, Place, Problem};
 use crate::memory::Memory;
 use crate::snapshot::{Orphan, Snapshot};
 
@@ -75,9 +74,11 @@ impl FolderObserver {
         }
         let mut snapshot = Snapshot::default();
         snapshot.cluster.complete = true;
+        let mut gathered = Gathered::default();
         for (_, objects) in self.manifests.iter() {
-            add_manifests(&mut snapshot, objects, complaints);
+            gathered.add(&mut snapshot, objects);
         }
+        complaints.append(&mut gathered.complaints);
         for (_, objects) in self.plans.iter() {
             objects.plans.iter().for_each(|plan| snapshot.add_plan(plan));
             objects.slices.iter().for_each(|slice| snapshot.add_slice(slice));
@@ -136,43 +137,63 @@ impl FolderObserver {
 
 fn read(file: &Path, text: io::Result<String>) -> Objects {
     match text {
-        Ok(text) => manifest::read(file, &text),
+        Ok(text) => {
+            let objects = manifest::read(file, &text);
+            objects.skipped.iter().for_each(|skipped| tracing::debug!("skipped: {skipped}"));
+            objects
+        }
         // Gone since the folder was listed.
         Err(error) if error.kind() == io::ErrorKind::NotFound => Objects::default(),
         Err(error) => Objects::unknown(Problem::of_file(file, format_args!("cannot be read: {error}"))),
     }
 }
 
-/// Adds what users wrote.
-pub(crate) fn add_manifests(snapshot: &mut Snapshot, objects: &Objects, complaints: &mut BTreeSet<String>) {
-    complaints.extend(objects.problems.iter().map(Problem::to_string));
-    snapshot.cluster.complete &= !objects.hides;
-    let twice = |kind: &str, name: &dyn Display| {
-        format!("{kind} {name} stands in more than one manifest: the first by file name counts")
-    };
-    for service in &objects.services {
-        let name = lvs_crds::virtual_service::name(&service.metadata);
-        if snapshot.cluster.services.contains_key(&name) {
-            complaints.insert(twice("VirtualService", &name));
-        } else {
-            snapshot.add_service(&service.metadata, service.spec.as_ref().map_err(String::as_str));
+/// What users wrote, file by file.
+#[derive(Debug, Default)]
+pub(crate) struct Gathered {
+    /// What is wrong with it.
+    pub(crate) complaints: BTreeSet<String>,
+    /// VirtualServices and DirectorGroups whose specification could not be read, which a complaint says.
+    pub(crate) unread: BTreeSet<String>,
+    /// Where each object stands.
+    places: BTreeMap<String, Place>,
+}
+
+impl Gathered {
+    /// Adds the objects of one file. Of two with one name the first counts.
+    pub(crate) fn add(&mut self, snapshot: &mut Snapshot, objects: &Objects) {
+        self.complaints.extend(objects.problems.iter().map(Problem::to_string));
+        self.unread.extend(objects.unread.iter().cloned());
+        snapshot.cluster.complete &= !objects.hides;
+        for service in &objects.services {
+            let name = lvs_crds::virtual_service::name(&service.metadata);
+            if self.is_first(format!("VirtualService {name}"), &service.place) {
+                snapshot.add_service(&service.metadata, service.spec.as_ref().map_err(String::as_str));
+            }
+        }
+        for group in &objects.groups {
+            let name = lvs_crds::director_group::name(&group.metadata);
+            if self.is_first(format!("DirectorGroup {name}"), &group.place) {
+                snapshot.add_group(&group.metadata, group.spec.as_ref().map_err(String::as_str));
+            }
+        }
+        for (place, node) in &objects.nodes {
+            let name = node.metadata.name.clone().unwrap_or_default();
+            if self.is_first(format!("Node {name}"), place) {
+                snapshot.add_node(node);
+            }
         }
     }
-    for group in &objects.groups {
-        let name = lvs_crds::director_group::name(&group.metadata);
-        if snapshot.cluster.groups.contains_key(&name) {
-            complaints.insert(twice("DirectorGroup", &name));
-        } else {
-            snapshot.add_group(&group.metadata, group.spec.as_ref().map_err(String::as_str));
+
+    fn is_first(&mut self, what: String, place: &Place) -> bool {
+        if let Some(first) = self.places.get(&what) {
+            let complaint =
+                format!("{what} stands at {first} and at {place}: {first} counts, take the other out");
+            self.complaints.insert(complaint);
+            return false;
         }
-    }
-    for node in &objects.nodes {
-        let name = NodeName(node.metadata.name.clone().unwrap_or_default());
-        if snapshot.cluster.nodes.contains_key(&name) {
-            complaints.insert(twice("Node", &name));
-        } else {
-            snapshot.add_node(node);
-        }
+        self.places.insert(what, place.clone());
+        true
     }
 }
 

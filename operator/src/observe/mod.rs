@@ -20,6 +20,14 @@ pub(crate) enum Observe {
 }
 
 impl Observe {
+    /// What became of a manifest that is not there any more.
+    pub(crate) fn gone(&self) -> &'static str {
+        match self {
+            Self::Api(_) => "was deleted",
+            Self::Folder(_) => "is gone from the manifests",
+        }
+    }
+
     /// Waits until something may have changed.
     pub(crate) async fn changed(&mut self) {
         match self {

@@ -2,7 +2,7 @@
 
 use lvs_core::names::ServiceName;
 use lvs_core::reason::Reason;
-use lvs_core::status::{Condition, ConditionStatus};
+use lvs_core::status::{Condition, ConditionKind, ConditionStatus};
 use lvs_core::time::Monotonic;
 
 use crate::change::ServiceStatusChange;
@@ -61,7 +61,7 @@ fn transitions(change: &ServiceStatusChange) -> Vec<Transition<'_>> {
         let same = before
             .is_some_and(|before| before.status == condition.status && before.reason == condition.reason);
         let nothing_yet = before.is_none() && condition.status == ConditionStatus::Unknown;
-        if !same && !nothing_yet {
+        if !same && !nothing_yet && !repeats(change, condition) {
             let held = before.is_some_and(|before| before.status == ConditionStatus::True);
             let warning =
                 condition.status == ConditionStatus::False && !is_on_its_way(condition.reason, held);
@@ -71,9 +71,21 @@ fn transitions(change: &ServiceStatusChange) -> Vec<Transition<'_>> {
     transitions
 }
 
+/// Whether a condition does not hold for no other reason than that the specification is not accepted, which `Accepted`
+/// says with the cause.
+fn repeats(change: &ServiceStatusChange, condition: &Condition) -> bool {
+    let conditions = &change.status.conditions;
+    let accepted = conditions.iter().find(|condition| condition.kind == ConditionKind::Accepted);
+    condition.kind != ConditionKind::Accepted
+        && condition.status == ConditionStatus::False
+        && accepted.is_some_and(|accepted| {
+            accepted.status == ConditionStatus::False && accepted.reason == condition.reason
+        })
+}
+
 #[cfg(test)]
 mod tests {
-    use lvs_core::status::{ConditionKind, ServiceStatus, Summary};
+    use lvs_core::status::{ServiceStatus, Summary};
     use lvs_core::time::Time;
 
     use super::*;
@@ -119,6 +131,18 @@ mod tests {
         // Still not programmed, and for another reason.
         let other = change(Some(pending), status(Reason::IpvsMissing, ConditionStatus::False));
         assert_eq!(events.due(&other, now).iter().map(|event| event.warning).collect::<Vec<_>>(), [true]);
+    }
+
+    #[test]
+    fn one_cause_is_one_event() {
+        let mut refused = status(Reason::InvalidSpec, ConditionStatus::False);
+        let mut accepted = refused.conditions[0].clone();
+        accepted.kind = ConditionKind::Accepted;
+        refused.conditions.insert(0, accepted);
+        let change = change(None, refused);
+        let found = transitions(&change);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert_eq!(found[0].condition.kind, ConditionKind::Accepted);
     }
 
     #[test]

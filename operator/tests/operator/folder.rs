@@ -46,6 +46,10 @@ fn a_service_comes_step_by_step_and_goes_step_by_step() {
         nodes.iter().all(|node| world.part(node, "web").is_none()).then_some(())
     });
     world.until("its status to be gone", || world.status("shop.web").is_none().then_some(()));
+    let told = |what: &str| world.log().matches(&format!("VirtualService shop/web {what}")).count();
+    world.until("the last word of it", || (told("has left every node") > 0).then_some(()));
+    assert_eq!(told("is gone from the manifests: it leaves director-1, rs-1, rs-2"), 1, "{}", world.log());
+    assert_eq!((told("is gone"), told("has left every node")), (1, 1), "{}", world.log());
     assert_eq!(world.planned_nodes().len(), 3, "every node keeps a plan, so that its agent can report");
 }
 
@@ -109,8 +113,13 @@ fn a_manifest_that_cannot_be_read_harms_nobody() {
     let reason = world.until("the verdict", || world.condition("news", "Accepted"));
     assert_eq!(reason, ("False".to_owned(), "InvalidSpec".to_owned()));
     let status = world.status("shop.news").unwrap().to_string();
-    assert!(status.contains("line 6, column "), "the condition names the place too: {status}");
+    assert!(
+        status.contains("line 6, column 18: spec.ports[0].port: "),
+        "the condition names the place too: {status}"
+    );
     assert!(world.log().contains("news.yaml:6:"), "the place of the mistake is named: {}", world.log());
+    let told = world.log().matches("The specification is not accepted").count();
+    assert_eq!(told, 0, "conditions that only follow are not told of: {}", world.log());
 
     // A service that comes meanwhile is served, those that are there stay.
     world.put("blog.yaml", &service("blog", "192.168.10.43"));
@@ -125,6 +134,34 @@ fn a_manifest_that_cannot_be_read_harms_nobody() {
     world.put("wiki.yaml", &service("wiki", "192.168.10.44"));
     world.play("the newest service to be ready", |world| world.holds("wiki", "Ready"));
     assert!(world.part("director-1", "mail").is_some_and(|part| !part.vips.is_empty()));
+}
+
+#[test]
+fn a_slip_in_a_manifest_takes_no_service_away() {
+    let mut world = World::new();
+    world.start();
+    world.play("the service to be ready", |world| world.holds("web", "Ready"));
+    let text = service("web", "192.168.10.40");
+    for (number, (right, wrong, says)) in [
+        ("kind: VirtualService", "kind: VirtualServices", "there is no kind \"VirtualServices\""),
+        ("lvs-operator.io/", "lvs-operator.oi/", "write lvs-operator.io/v1alpha1"),
+        ("lvs-operator.io/v1alpha1", "networking.istio.io/v1", "write apiVersion lvs-operator.io/v1alpha1"),
+        ("name: web", "nmae: web", "metadata.name: is missing"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        // Also from a cold start, where nobody remembers what the file held.
+        world.kill();
+        world.put("web.yaml", &text.replace(right, wrong));
+        world.start();
+        world.until(says, || world.log().contains(says).then_some(()));
+        let (other, vip) = (format!("other-{number}"), format!("192.168.10.{}", 41 + number));
+        world.put("other.yaml", &service(&other, &vip));
+        world.play("a later service to be ready", |world| world.holds(&other, "Ready"));
+        let part = world.part("director-1", "web");
+        assert!(part.is_some_and(|part| part.vips.values().all(|vip| vip.attract)), "{wrong}");
+    }
 }
 
 #[test]
@@ -189,6 +226,21 @@ fn a_folder_has_one_operator_and_it_ends_when_it_is_told_to() {
     let error = String::from_utf8(second.stderr).unwrap();
     assert!(error.contains("another operator runs on"), "{error}");
     assert_eq!(world.terminate(), Some(0));
+}
+
+#[test]
+fn a_way_to_an_api_server_that_leads_nowhere_is_named_and_the_cause_said_once() {
+    let output = operator().args(["run", "--kubeconfig", "/nowhere/config"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let error = String::from_utf8(output.stderr).unwrap();
+    let last = error.lines().last().unwrap_or_default();
+    assert!(last.starts_with("error: cannot read /nowhere/config"), "{error}");
+    assert_eq!(last.matches("No such file").count(), 1, "{error}");
+
+    let output = operator().arg("run").output().unwrap();
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(error.contains("no way to an API server by KUBECONFIG=/nowhere or by the service"), "{error}");
+    assert_eq!(error.matches("No such file").count(), 1, "{error}");
 }
 
 #[test]

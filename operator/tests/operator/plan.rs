@@ -101,6 +101,101 @@ fn what_is_refused_is_said_and_counts_in_the_exit_code() {
 }
 
 #[test]
+fn what_is_passed_over_is_named() {
+    let others = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: settings}\n";
+    let (code, _, said) = plan(&["-f", "-"], &format!("{}---\n{others}", manifests()));
+    assert_eq!(code, 0, "{said}");
+    assert!(said.contains("skipped: ConfigMap settings in -\n"), "{said}");
+
+    let (code, _, said) =
+        plan(&["-f", "-"], &manifests().replace("kind: VirtualService", "kind: virtualservice"));
+    assert_eq!(code, 1, "{said}");
+    assert!(said.contains("error: -:23:1: there is no kind \"virtualservice\" in lvs-operator.io"), "{said}");
+}
+
+/// What is said of manifests in which a text stands for another, and the exit code.
+fn said_of(right: &str, wrong: &str) -> (i32, String) {
+    let manifests = manifests();
+    assert!(manifests.contains(right), "{right}");
+    let (code, _, said) = plan(&["-f", "-"], &manifests.replace(right, wrong));
+    (code, said.lines().filter(|line| !line.starts_with("No NodePlans")).collect::<Vec<_>>().join("\n"))
+}
+
+#[test]
+fn a_slip_is_said_in_one_line_with_its_place_its_field_and_what_to_write() {
+    for (right, wrong, expected) in [
+        (
+            "port: 80",
+            "port: 80-90",
+            "error: -:28:18: VirtualService shop/web: spec.ports[0].port: \"80-90\" is a text: write a whole number",
+        ),
+        (
+            "port: 80",
+            "port: \"80\"",
+            "error: -:28:18: VirtualService shop/web: spec.ports[0].port: \"80\" is a text: write it without quotes",
+        ),
+        (
+            "  ports:",
+            "  scheduler: 5\n  ports:",
+            "error: -:28:14: VirtualService shop/web: spec.scheduler: 5 is a number: write a text, \"5\" with the quotes",
+        ),
+        (
+            "  ports:",
+            "  schedular: rr\n  ports:",
+            "error: -:28:3: VirtualService shop/web: spec.schedular: unknown field; did you mean scheduler?",
+        ),
+        ("  ports:", "  vips: []\n  ports:", "error: -:28:3: \"vips\" stands here twice: write it once"),
+        (
+            "{name: web,",
+            "{nmae: web,",
+            "error: -:25:11: metadata.name: is missing: write the name of the object",
+        ),
+    ] {
+        let (code, said) = said_of(right, wrong);
+        assert_eq!((code, said.as_str()), (1, expected));
+    }
+}
+
+#[test]
+fn a_group_that_is_not_accepted_is_said_before_the_services_that_need_it() {
+    let (code, said) = said_of("[192.168.10.40-192.168.10.49]", "[192.168.10.0/33]");
+    assert_eq!(code, 1);
+    let lines: Vec<&str> = said.lines().collect();
+    assert_eq!(lines.len(), 2, "{said}");
+    assert!(lines[0].starts_with("error: DirectorGroup edge: Accepted is False (InvalidSpec)"), "{said}");
+    assert!(
+        lines[1].starts_with("error: VirtualService shop/web: Accepted is False (VipNotInPool)"),
+        "{said}"
+    );
+    assert!(lines[1].contains("edge is not accepted"), "{said}");
+}
+
+#[test]
+fn what_is_valid_and_hardly_meant_is_a_warning() {
+    let servers = "[{name: a, nodeName: rs-1, weight: 1}, {name: b, nodeName: rs-2, weight: 1}]";
+    for (right, wrong, expected) in [
+        (servers, "[]", "it has no real servers, so no connection is answered"),
+        (servers, "[{name: a, nodeName: rs-9}]", "none of its real servers was found"),
+        ("  ports:", "  scheduler: wrrr\n  ports:", "Linux is not known to have a scheduler wrrr"),
+    ] {
+        let (code, said) = said_of(right, wrong);
+        assert_eq!(code, 0, "{said}");
+        assert!(said.contains("warning: VirtualService shop/web: ") && said.contains(expected), "{said}");
+    }
+}
+
+#[test]
+fn of_two_manifests_of_one_object_both_places_are_named() {
+    let twice = format!("{}---\n{}", manifests(), service("web", "192.168.10.41"));
+    let (code, text, said) = plan(&["-f", "-"], &twice);
+    assert_eq!(code, 1);
+    let expected =
+        "error: VirtualService shop/web stands at -:23 and at -:31: -:23 counts, take the other out";
+    assert!(said.contains(expected), "{said}");
+    assert!(text.contains("192.168.10.40") && !text.contains("192.168.10.41"), "{text}");
+}
+
+#[test]
 fn what_cannot_be_planned_at_all_is_another_exit_code() {
     let (code, text, said) = plan(&["-f", "/nowhere/at/all.yaml"], "");
     assert_eq!((code, text.as_str()), (2, ""));
@@ -109,4 +204,9 @@ fn what_cannot_be_planned_at_all_is_another_exit_code() {
     assert_eq!((code, text.as_str()), (2, ""));
     assert!(said.contains("there are: director-1, rs-1, rs-2"), "{said}");
     assert_eq!(plan(&[], "").0, 2);
+    for nothing in ["", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: settings}\n"] {
+        let (code, text, said) = plan(&["-f", "-"], nothing);
+        assert_eq!((code, text.as_str()), (2, ""));
+        assert!(said.contains("error: no manifest of ours in -: write VirtualServices"), "{said}");
+    }
 }

@@ -163,6 +163,98 @@ fn foreign_addresses_must_be_allowed_and_no_nodes() {
     refused(&world, "web", Reason::ForeignAddressIsNode, "nodeName: d");
 }
 
+/// Lets the group take any real server without an agent.
+fn allow_all(world: &mut World) {
+    let Ok(group) = &mut world.cluster.groups.get_mut(&"edge".into()).unwrap().spec else {
+        panic!("no spec")
+    };
+    let cidrs = vec!["0.0.0.0/0".parse().unwrap()];
+    group.allowed_real_servers = Some(AllowedRealServers { node_selector: None, cidrs });
+}
+
+#[test]
+fn a_vip_is_no_real_server() {
+    let mut world = World::new();
+    allow_all(&mut world);
+    world.apply("web", &[40], &["c"]);
+    foreign(&mut world, "web", [192, 168, 10, 40]);
+    refused(&world, "web", Reason::RealServerIsVip, "realServers[legacy]: 192.168.10.40 is a VIP of this");
+
+    world.apply("shop", &[41], &["c"]);
+    world.apply("web", &[40], &["c"]);
+    foreign(&mut world, "web", [192, 168, 10, 41]);
+    refused(&world, "web", Reason::RealServerIsVip, "192.168.10.41 is a VIP of VirtualService default/shop");
+}
+
+#[test]
+fn who_was_first_keeps_an_address_as_real_server_or_as_vip() {
+    let mut world = World::new();
+    allow_all(&mut world);
+    world.apply("web", &[40], &["c"]);
+    foreign(&mut world, "web", [192, 168, 10, 41]);
+    world.settle();
+    world.apply("a-later-one", &[41], &["d"]);
+    refused(&world, "a-later-one", Reason::RealServerIsVip, "real server of VirtualService default/web");
+    assert!(verdict(&world, "web").accepted.holds);
+}
+
+#[test]
+fn a_foreign_host_without_an_address_of_a_vips_family_is_named() {
+    let mut world = World::new();
+    allow_all(&mut world);
+    let six: std::net::IpAddr = "2001:db8::40".parse().unwrap();
+    let Ok(group) = &mut world.cluster.groups.get_mut(&"edge".into()).unwrap().spec else {
+        panic!("no spec")
+    };
+    group.pools.get_mut(&"public".into()).unwrap().addresses.push("2001:db8::40".parse().unwrap());
+    world.apply("web", &[40], &[]);
+    foreign(&mut world, "web", [192, 168, 10, 77]);
+    let Ok(spec) = &mut world.cluster.services.get_mut(&service_name("web")).unwrap().spec else {
+        panic!("no spec")
+    };
+    spec.vips.insert(six);
+    let named = "realServers[legacy]: there is no IPv6 address for 2001:db8::40";
+    unresolved(&world, "web", Reason::NoRealServerAddress, named);
+}
+
+#[test]
+fn no_trouble_is_hidden_behind_the_first() {
+    let mut world = World::new();
+    world.apply("web", &[40], &["n1", "n2"]);
+    unresolved(&world, "web", Reason::NodeNotFound, "no Node n1. realServers[n2]: there is no Node n2.");
+    world.apply("web", &[40], &["n1", "n2", "n3", "n4", "n5", "n6"]);
+    unresolved(&world, "web", Reason::NodeNotFound, "no Node n4. And 2 more.");
+    world.direct("a", false);
+    world.direct("b", false);
+    unresolved(&world, "web", Reason::NoDirector, "realServers[n1]: there is no Node n1.");
+}
+
+#[test]
+fn a_group_that_is_not_accepted_is_named_where_its_pool_is_missed() {
+    let mut world = World::new();
+    world.apply("web", &[40], &["c"]);
+    world.cluster.groups.get_mut(&"edge".into()).unwrap().spec =
+        Err(Trouble::new(Reason::InvalidSpec, "spec.pools: write 1 to 32 pools"));
+    refused(&world, "web", Reason::VipNotInPool, "edge is not accepted");
+}
+
+#[test]
+fn sentences_of_a_refusal_are_parted() {
+    let mut world = World::new();
+    world.apply("web", &[40], &["c"]);
+    world.settle();
+    for message in ["spec.vips: write 1 to 16 VIPs", "spec.vips: write 1 to 16 VIPs."] {
+        world.cluster.services.get_mut(&service_name("web")).unwrap().spec =
+            Err(Trouble::new(Reason::InvalidSpec, message));
+        refused(
+            &world,
+            "web",
+            Reason::InvalidSpec,
+            "16 VIPs. The last accepted specification stays in force.",
+        );
+    }
+}
+
 #[test]
 fn a_settled_plan_is_what_a_conversation_ends_with() {
     let mut world = World::new();

@@ -80,9 +80,9 @@ fn columns(bench: &mut Bench, fleet: &Fleet) -> Result<()> {
     let shown = fleet.kubectl(&["get", "lvs"])?;
     indented(bench, &shown)?;
     let words: Vec<&str> = shown.lines().nth(1).unwrap_or_default().split_whitespace().collect();
-    let wanted = ["web", VIP, "80/TCP", "director-1", "2/2", "True"];
+    let wanted = ["web", VIP, "80/TCP", "director-1", "2/2", "True", "True"];
     ensure!(words.starts_with(&wanted), "the columns are not {wanted:?}: {words:?}");
-    bench.case("kubectl get lvs says holder, real servers and readiness");
+    bench.case("kubectl get lvs says holder, real servers, acceptance and readiness");
     let shown = fleet.kubectl(&["get", "nodeplans"])?;
     indented(bench, &shown)?;
     ensure!(NODES.iter().all(|node| shown.contains(node)), "a node has no plan");

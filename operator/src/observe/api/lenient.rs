@@ -5,6 +5,7 @@ use std::fmt::Debug;
 
 use kube::core::object::{HasSpec, HasStatus};
 use kube::core::{ObjectMeta, Resource};
+use lvs_crds::strict::{self, Path};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
@@ -28,7 +29,7 @@ fn spec<'de, D: Deserializer<'de>, S: DeserializeOwned>(
     deserializer: D,
 ) -> Result<Result<S, String>, D::Error> {
     let value = Value::deserialize(deserializer)?;
-    Ok(S::deserialize(value).map_err(|error| error.to_string()))
+    Ok(strict::read(&value, &Path::from("spec")).map_err(|wrong| wrong.to_string()))
 }
 
 fn absent<S>() -> Result<S, String> {
@@ -97,7 +98,8 @@ mod tests {
         let object = json!({"metadata": {"name": "web", "namespace": "shop"}, "spec": {"vips": "all"}});
         let service: Lenient<VirtualService> = serde_json::from_value(object).unwrap();
         assert_eq!(service.metadata.name.as_deref(), Some("web"));
-        assert!(service.spec.is_err());
+        let wrong = service.spec.unwrap_err();
+        assert!(wrong.starts_with("spec.vips: \"all\" is a text"), "{wrong}");
         let object =
             json!({"metadata": {"name": "web"}, "spec": {"vips": [], "ports": [], "realServers": []}});
         let service: Lenient<VirtualService> = serde_json::from_value(object).unwrap();
