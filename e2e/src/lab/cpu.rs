@@ -6,7 +6,7 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::thread::sleep;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use nix::fcntl::{Flock, FlockArg};
 use nix::sched::{CpuSet, sched_getaffinity};
 use nix::unistd::{Pid, Uid};
@@ -32,7 +32,7 @@ impl Cpu {
         let allowed = sched_getaffinity(Pid::from_raw(0)).context("read the CPUs of this process")?;
         let usable: Vec<usize> =
             (0..CpuSet::count()).filter(|n| allowed.is_set(*n).unwrap_or(false)).collect();
-        loop {
+        for attempt in 0_u32.. {
             for &number in &usable {
                 let path = folder.join(number.to_string());
                 let file = File::create(&path).with_context(|| format!("make {}", path.display()))?;
@@ -40,8 +40,13 @@ impl Cpu {
                     return Ok(Self { number, _lock: lock });
                 }
             }
+            // A person who waits wants to know for what.
+            if attempt == 40 {
+                eprintln!("lvs-lab: other guests have every CPU; waiting for one");
+            }
             sleep(Duration::from_millis(50));
         }
+        bail!("no CPU of {} became free", usable.len())
     }
 
     /// The set that holds this CPU alone.
