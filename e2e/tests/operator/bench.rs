@@ -18,7 +18,8 @@ use serde_json::Value;
 
 /// Longer than anything here takes on a slow machine; waiting ends as soon as what is waited for is there.
 const PATIENCE: Duration = Duration::from_mins(2);
-const NAMESPACE: &str = "lvs-system";
+/// Where the operator runs.
+pub(crate) const NAMESPACE: &str = "lvs-system";
 /// Of every node of these tests.
 pub(crate) const BOOT: &str = "7d4b3f0e-0000-4000-8000-000000000001";
 /// A director and two real servers.

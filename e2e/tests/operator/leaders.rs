@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use lvs_core::node_plan::NodePlan;
 use lvs_e2e::record::{Record, seed};
 
-use crate::bench::{Bench, NODES};
+use crate::bench::{Bench, NAMESPACE, NODES};
 
 /// How often a leader is killed. Each time the other waits for the lease to expire.
 const KILLS: usize = 3;
@@ -22,6 +22,10 @@ fn of_two_operators_one_is_killed_at_random_points_and_plans_stay_right() {
         bench.start(name);
     }
     bench.play("the service to be ready", |bench| bench.holds("web", "Ready"));
+    // While both live the lease stays where it is: it is looked at every two seconds.
+    let before = transitions(&bench);
+    std::thread::sleep(Duration::from_secs(7));
+    assert_eq!(transitions(&bench), before, "the lease changed hands although its holder lives");
     let mut epoch = highest(&bench);
     for kill in 0..KILLS {
         let weight = kill + 2;
@@ -61,6 +65,11 @@ fn of_two_operators_one_is_killed_at_random_points_and_plans_stay_right() {
         passed: true,
     };
     record.write().unwrap();
+}
+
+fn transitions(bench: &Bench) -> u64 {
+    let lease = bench.json(&["get", "lease", "-n", NAMESPACE, "lvs-operator"]);
+    lease["spec"]["leaseTransitions"].as_u64().unwrap_or_default()
 }
 
 fn highest(bench: &Bench) -> u64 {

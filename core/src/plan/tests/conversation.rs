@@ -148,6 +148,7 @@ fn a_silent_holder_keeps_the_vip_until_somebody_vouches() {
             world.take(node);
             world.report(node);
         }
+        world.assert_safe();
     }
     assert_eq!(world.holder(40), Some(old.clone()), "nobody else attracts");
     let group = world.cluster.groups.get_mut(&"edge".into()).unwrap();
