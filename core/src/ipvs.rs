@@ -121,7 +121,7 @@ impl DestinationKey {
 }
 
 /// How a director forwards a packet to a real server (`IP_VS_CONN_F_*` of `linux/ip_vs.h`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum ForwardingMethod {
     /// NAT, `-m`.
     Masquerade,

@@ -126,6 +126,9 @@ pub struct Trouble {
     pub message: String,
 }
 
+/// Why a node without IPVS cannot forward, and what to do.
+pub(crate) const NO_IPVS: &str = "the kernel has no IPVS: load the module ip_vs";
+
 impl Trouble {
     /// A trouble from its parts.
     #[must_use]

@@ -11,7 +11,7 @@ use crate::names::SchedulerName;
 use crate::network::{Family, Protocol};
 
 /// `IP_VS_SVC_F_ONEPACKET` of `linux/ip_vs.h`.
-const ONE_PACKET: u32 = 0x4;
+pub const ONE_PACKET: u32 = 0x4;
 
 /// How a service chooses the real server of a connection.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]

@@ -8,14 +8,13 @@ use crate::kernel::VirtualServer;
 use crate::local::Local;
 use crate::network::Family;
 use crate::node_plan::{PlannedRealServer, ServiceForm, StageName};
-use crate::node_report::Trouble;
+use crate::node_report::{NO_IPVS, Trouble};
 use crate::reason::Reason;
 
 /// Why nothing of a service's table can be wanted.
 pub(super) fn missing(form: &ServiceForm, local: &Local) -> Option<Trouble> {
     if !local.ipvs {
-        let message = "the kernel has no IPVS: load the module ip_vs".to_owned();
-        return Some(Trouble::new(Reason::IpvsMissing, message));
+        return Some(Trouble::new(Reason::IpvsMissing, NO_IPVS));
     }
     let scheduler = form.scheduling.scheduler;
     let lacks = !local.schedulers.is_empty() && !local.schedulers.contains(&scheduler);

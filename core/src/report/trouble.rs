@@ -6,7 +6,7 @@ use super::Subject;
 use crate::custody::Item;
 use crate::kernel::{Op, Refusal};
 use crate::names::ServiceName;
-use crate::node_report::Trouble;
+use crate::node_report::{NO_IPVS, Trouble};
 use crate::reason::Reason;
 use crate::wanted::{Failure, Hold};
 
@@ -73,7 +73,7 @@ fn trouble(op: &Op, refusal: Refusal, subject: &Subject) -> Trouble {
     let (reason, why) = match refusal {
         Refusal::NoScheduler => (Reason::SchedulerMissing, "the kernel has no such scheduler".to_owned()),
         Refusal::NotPermitted => (Reason::NotPermitted, "the agent needs CAP_NET_ADMIN".to_owned()),
-        Refusal::NoIpvs => (Reason::IpvsMissing, "the kernel has no IPVS: load the module ip_vs".to_owned()),
+        Refusal::NoIpvs => (Reason::IpvsMissing, NO_IPVS.to_owned()),
         other => (Reason::KernelRefused, other.to_string()),
     };
     Trouble::new(reason, format!("node {node} could not {op}: {why}"))

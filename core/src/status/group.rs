@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Condition, ConditionKind, Reports, Stamp, join, some};
 use crate::names::NodeName;
+use crate::node_report::NO_IPVS;
 use crate::reason::Reason;
 use crate::time::Time;
 use crate::verdict::{DirectorVerdict, GroupVerdict, Judgement};
@@ -136,8 +137,7 @@ fn programmed(verdict: &GroupVerdict, reports: &Reports) -> Judgement {
             return Judgement::no(trouble.reason, format!("{node}: {}", trouble.message));
         }
         if !report.node.ipvs {
-            let message = format!("{node}: the kernel has no IPVS: load the module ip_vs");
-            return Judgement::no(Reason::IpvsMissing, message);
+            return Judgement::no(Reason::IpvsMissing, format!("{node}: {NO_IPVS}"));
         }
     }
     Judgement::yes(Reason::Programmed, "The group's node-wide settings are in force.")

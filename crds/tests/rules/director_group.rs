@@ -1,8 +1,9 @@
 use lvs_crds::{DirectorGroup, director_group, strict};
 use serde_json::{Value, json};
 
-use crate::table::Outcome::{Accepted, Refused, RefusedInConversion};
-use crate::table::{Case, Table};
+use crate::case::Case;
+use crate::case::Outcome::{Accepted, Refused, RefusedInConversion};
+use crate::table::Table;
 
 fn convert(object: &Value) -> Result<(), String> {
     let metadata = serde_json::from_value(object["metadata"].clone()).unwrap();

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "the whole crate is tests")]
 
+mod case;
 mod director_group;
 mod structure;
 mod table;

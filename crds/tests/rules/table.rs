@@ -6,21 +6,8 @@ use kube::core::cel::{ValidationErrors, Validator};
 use lvs_crds::schema;
 use serde_json::Value;
 
+use crate::case::{Case, Outcome, edited};
 use crate::structure;
-
-/// What is to come of an edit.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Outcome {
-    /// It is fine.
-    Accepted,
-    /// The API server refuses it with a message that has this in it, and so does the conversion.
-    Refused(&'static str),
-    /// Only the conversion refuses it; no rule can know it.
-    RefusedInConversion(&'static str),
-}
-
-/// An edit: the field, as a JSON pointer; its new value, `null` to take it away; what comes of it.
-pub(crate) type Case = (&'static str, Value, Outcome);
 
 /// A kind under test.
 pub(crate) struct Table {
@@ -104,18 +91,4 @@ fn messages(schema: &Value, found: &mut BTreeSet<String>) {
         Value::Array(items) => items.iter().for_each(|item| messages(item, found)),
         _ => {}
     }
-}
-
-/// The object with one field set or taken away; a pointer that ends in `/-` adds to a list.
-fn edited(object: &Value, pointer: &str, value: &Value) -> Value {
-    let mut object = object.clone();
-    let (parent, name) = pointer.rsplit_once('/').unwrap();
-    match object.pointer_mut(parent).unwrap_or_else(|| panic!("{pointer} leads nowhere")) {
-        Value::Object(fields) if value.is_null() => _ = fields.remove(name),
-        Value::Object(fields) => _ = fields.insert(name.to_owned(), value.clone()),
-        Value::Array(items) if name == "-" => items.push(value.clone()),
-        Value::Array(items) => items[name.parse::<usize>().unwrap()] = value.clone(),
-        other => panic!("{pointer}: {other} has no fields"),
-    }
-    object
 }

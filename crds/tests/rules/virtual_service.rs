@@ -1,8 +1,9 @@
 use lvs_crds::{VirtualService, strict, virtual_service};
 use serde_json::{Value, json};
 
-use crate::table::Outcome::{Accepted, Refused, RefusedInConversion};
-use crate::table::{Case, Table};
+use crate::case::Case;
+use crate::case::Outcome::{Accepted, Refused, RefusedInConversion};
+use crate::table::Table;
 
 fn convert(object: &Value) -> Result<(), String> {
     let metadata = serde_json::from_value(object["metadata"].clone()).unwrap();
@@ -210,7 +211,7 @@ fn thresholds() -> Vec<Case> {
 }
 
 /// The valid specification with other values of some fields.
-fn with(changes: &Value, outcome: crate::table::Outcome) -> Case {
+fn with(changes: &Value, outcome: crate::case::Outcome) -> Case {
     let mut spec = base()["spec"].clone();
     for (field, value) in changes.as_object().unwrap() {
         if !value.is_null() {

@@ -147,7 +147,17 @@ impl Drop for Process {
 }
 
 /// Asks `holds` every 10 ms until it says yes. Fails after `limit`, saying `what` was awaited and the last answer's error.
-pub fn wait_until(what: &str, limit: Duration, mut holds: impl FnMut() -> Result<bool>) -> Result<()> {
+pub fn wait_until(what: &str, limit: Duration, holds: impl FnMut() -> Result<bool>) -> Result<()> {
+    wait_at_pace(Duration::from_millis(10), what, limit, holds)
+}
+
+/// [`wait_until`] with another time between two questions, for those that cost more. Fails as that does.
+pub fn wait_at_pace(
+    pace: Duration,
+    what: &str,
+    limit: Duration,
+    mut holds: impl FnMut() -> Result<bool>,
+) -> Result<()> {
     let end = Instant::now() + limit;
     loop {
         let answer = holds();
@@ -158,7 +168,7 @@ pub fn wait_until(what: &str, limit: Duration, mut holds: impl FnMut() -> Result
             let why = answer.err().map(|error| format!(": {error:#}")).unwrap_or_default();
             bail!("waited {} s in vain for this: {what}{why}", limit.as_secs());
         }
-        sleep(Duration::from_millis(10));
+        sleep(pace);
     }
 }
 

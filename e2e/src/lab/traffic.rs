@@ -44,7 +44,11 @@ pub fn serve(port: u16) -> Result<()> {
     let name = nix::unistd::gethostname().context("ask for the host name")?.to_string_lossy().into_owned();
     let datagrams = name.clone();
     // Who asks by UDP is answered too; an IPv6 datagram is not.
-    std::thread::spawn(move || super::datagram::serve(port, &datagrams));
+    std::thread::spawn(move || {
+        if let Err(error) = super::datagram::serve(port, &datagrams) {
+            eprintln!("datagrams to port {port} are not answered: {error:#}");
+        }
+    });
     // One socket for both families, as net.ipv6.bindv6only is 0.
     let listener =
         TcpListener::bind((Ipv6Addr::UNSPECIFIED, port)).with_context(|| format!("bind port {port}"))?;

@@ -2,6 +2,9 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "the whole crate is tests")]
 
+#[path = "../../../crds/tests/rules/case.rs"]
+#[expect(dead_code, reason = "what the conversion says is tested beside the table")]
+mod case;
 #[path = "../../../crds/tests/rules/director_group.rs"]
 mod director_group;
 mod table;

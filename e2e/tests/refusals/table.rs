@@ -7,21 +7,7 @@ use lvs_e2e::cluster::tool::in_tree;
 use lvs_e2e::control_plane::{ControlPlane, Settings};
 use serde_json::Value;
 
-/// What is to come of an edit.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Outcome {
-    /// It is fine.
-    Accepted,
-    /// The API server refuses it with a message that has this in it.
-    Refused(&'static str),
-    /// No rule can know it; the operator says it in a condition.
-    RefusedInConversion(
-        #[expect(dead_code, reason = "the same table is put to the conversion")] &'static str,
-    ),
-}
-
-/// An edit: the field, as a JSON pointer; its new value, `null` to take it away; what comes of it.
-pub(crate) type Case = (&'static str, Value, Outcome);
+use crate::case::{Case, Outcome, edited};
 
 /// A kind under test.
 pub(crate) struct Table {
@@ -97,18 +83,4 @@ fn plane() -> &'static ControlPlane {
         plane.kubectl(&["wait", "crd", "--all", "--for=condition=Established", "--timeout=60s"], "").unwrap();
         plane
     })
-}
-
-/// The object with one field set or taken away; a pointer that ends in `/-` adds to a list.
-fn edited(object: &Value, pointer: &str, value: &Value) -> Value {
-    let mut object = object.clone();
-    let (parent, name) = pointer.rsplit_once('/').unwrap();
-    match object.pointer_mut(parent).unwrap_or_else(|| panic!("{pointer} leads nowhere")) {
-        Value::Object(fields) if value.is_null() => _ = fields.remove(name),
-        Value::Object(fields) => _ = fields.insert(name.to_owned(), value.clone()),
-        Value::Array(items) if name == "-" => items.push(value.clone()),
-        Value::Array(items) => items[name.parse::<usize>().unwrap()] = value.clone(),
-        other => panic!("{pointer}: {other} has no fields"),
-    }
-    object
 }

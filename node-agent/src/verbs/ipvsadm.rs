@@ -9,9 +9,8 @@ use lvs_core::ipvs::{
 };
 use lvs_core::kernel::Kernel;
 use lvs_core::network::{Family, Protocol};
+use lvs_core::scheduling::{ONE_PACKET, SchedulerFlag};
 
-/// `IP_VS_SVC_F_ONEPACKET` of `linux/ip_vs.h`.
-const ONE_PACKET: u32 = 0x4;
 /// `IP_VS_SVC_F_SCHED1` to `SCHED3`.
 const SCHEDULER_FLAGS: u32 = 0x38;
 
@@ -81,15 +80,15 @@ fn mask(length: u8) -> Ipv4Addr {
 
 /// The flags of the scheduler by their names; `flag-1` and so on where it has none of its own. ipvsadm passes over the
 /// third flag of those that name their first two.
-fn scheduler_flags(settings: &VirtualServerSettings) -> Vec<&'static str> {
-    let names = match settings.scheduler.as_str() {
-        "sh" => ["sh-fallback", "sh-port", ""],
-        "mh" => ["mh-fallback", "mh-port", ""],
-        _ => ["flag-1", "flag-2", "flag-3"],
-    };
-    let bits = [0x8, 0x10, 0x20].into_iter().zip(names);
-    let set = bits.filter(|(bit, name)| settings.flags & bit != 0 && !name.is_empty());
-    set.map(|(_, name)| name).collect()
+fn scheduler_flags(settings: &VirtualServerSettings) -> Vec<String> {
+    let is_set = |bit: u32| settings.flags & bit != 0;
+    let scheduler = settings.scheduler.as_str();
+    let mut named = SchedulerFlag::ALL.into_iter().filter(|flag| flag.scheduler() == scheduler).peekable();
+    if named.peek().is_some() {
+        return named.filter(|flag| is_set(flag.bit())).map(|flag| flag.to_string()).collect();
+    }
+    let unnamed = [(0x8, "flag-1"), (0x10, "flag-2"), (0x20, "flag-3")];
+    unnamed.into_iter().filter(|(bit, _)| is_set(*bit)).map(|(_, name)| name.to_owned()).collect()
 }
 
 fn method(method: ForwardingMethod) -> &'static str {

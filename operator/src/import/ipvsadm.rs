@@ -21,18 +21,18 @@ pub(super) fn read(text: &str) -> Table {
         if words.is_empty() || words[0].starts_with('#') {
             continue;
         }
-        if let Err(why) = read_line(&mut table, &words) {
+        if let Err(why) = read_line(&mut table, place + 1, &words) {
             table.leave(place + 1, line.trim(), why);
         }
     }
     table
 }
 
-fn read_line(table: &mut Table, words: &[&str]) -> Result<(), String> {
+fn read_line(table: &mut Table, line: usize, words: &[&str]) -> Result<(), String> {
     let (verb, rest) = words.split_first().ok_or("an empty line")?;
     match *verb {
         "-A" | "--add-service" => {
-            let server = service(&mut Words(rest))?;
+            let server = service(line, &mut Words(rest))?;
             let twice =
                 table.servers.iter().any(|other| (other.vip, other.port) == (server.vip, server.port));
             if twice {
@@ -99,7 +99,7 @@ fn identity(protocol: Protocol, text: &str) -> Result<(IpAddr, PortKey), String>
 
 const MARKS: &str = "firewall marks are not there yet";
 
-fn service(words: &mut Words<'_>) -> Result<VirtualServer, String> {
+fn service(line: usize, words: &mut Words<'_>) -> Result<VirtualServer, String> {
     let mut found = None;
     let mut scheduling = Scheduling::default();
     let (mut engine, mut mask) = (None, None);
@@ -129,7 +129,7 @@ fn service(words: &mut Words<'_>) -> Result<VirtualServer, String> {
     }
     let (vip, port) = found.ok_or("no virtual server is named")?;
     finish(&mut scheduling, vip, mask, engine)?;
-    Ok(VirtualServer { vip, port, scheduling, real_servers: BTreeMap::new() })
+    Ok(VirtualServer { line, vip, port, scheduling, real_servers: BTreeMap::new() })
 }
 
 /// Puts what belongs to persistence into it.

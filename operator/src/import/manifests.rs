@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use lvs_core::ipvs::PortKey;
-use lvs_core::network::{Family, Protocol};
+use lvs_core::network::Family;
 use lvs_core::scheduling::Thresholds;
+use lvs_crds::{VirtualService, strict, virtual_service};
 use serde_json::{Map, Value, json};
 
 use super::table::{RealServer, Scheduling, Table, VirtualServer};
@@ -24,19 +25,48 @@ pub(super) struct Naming {
     pub(super) nodes: BTreeMap<IpAddr, String>,
 }
 
-/// A DirectorGroup that allows all of it, and the VirtualServices in order.
-pub(super) fn manifests(table: &Table, naming: &Naming) -> Vec<Value> {
-    let mut together: BTreeMap<Kin<'_>, Vec<PortKey>> = BTreeMap::new();
-    for server in &table.servers {
-        together.entry(Kin::of(server)).or_default().push(server.port);
+/// A DirectorGroup that allows all of it, and the VirtualServices in order. What would be no valid VirtualService is left
+/// out, and its lines are noted.
+pub(super) fn manifests(table: &mut Table, naming: &Naming) -> Vec<Value> {
+    let mut manifests = Vec::new();
+    let mut left = Vec::new();
+    for (kin, servers) in together(&table.servers) {
+        let ports: Vec<PortKey> = servers.iter().map(|server| server.port).collect();
+        let manifest = service(&kin, &ports, naming);
+        match valid(&manifest) {
+            Ok(()) => manifests.push(manifest),
+            Err(why) => left.extend(servers.iter().map(|server| (server.line, server.port, why.clone()))),
+        }
     }
-    let mut services: Vec<(IpAddr, Vec<PortKey>, &Kin<'_>)> = Vec::new();
-    for (kin, ports) in &together {
-        services.extend(ports.chunks(LONGEST_LIST).map(|some| (kin.vip, some.to_vec(), kin)));
+    for (line, port, why) in left {
+        table.leave(line, format!("the virtual server of {port}"), why);
     }
-    services.sort_by(|one, other| (one.0, &one.1).cmp(&(other.0, &other.1)));
-    let services = services.iter().map(|(_, ports, kin)| service(kin, ports, naming));
-    std::iter::once(group(table, naming)).chain(services).collect()
+    if !manifests.is_empty() {
+        manifests.insert(0, group(table, naming));
+    }
+    manifests
+}
+
+/// The virtual servers that can be ports of one VirtualService, by VIP and first port.
+fn together(servers: &[VirtualServer]) -> Vec<(Kin<'_>, Vec<&VirtualServer>)> {
+    let mut together: BTreeMap<Kin<'_>, Vec<&VirtualServer>> = BTreeMap::new();
+    for server in servers {
+        together.entry(Kin::of(server)).or_default().push(server);
+    }
+    let mut services = Vec::new();
+    for (kin, servers) in &together {
+        services.extend(servers.chunks(LONGEST_LIST).map(|some| (kin.clone(), some.to_vec())));
+    }
+    services.sort_by_key(|(kin, servers)| (kin.vip, servers.first().map(|server| server.port)));
+    services
+}
+
+/// What the operator itself would say of a VirtualService.
+fn valid(manifest: &Value) -> Result<(), String> {
+    let spec = strict::specification::<VirtualService>(manifest);
+    let spec = spec.map_err(|wrong| wrong.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))?;
+    let metadata = serde_json::from_value(manifest["metadata"].clone()).map_err(|error| error.to_string())?;
+    virtual_service::service(&metadata, Ok(&spec)).spec.map(drop).map_err(|trouble| trouble.message)
 }
 
 /// What virtual servers must have in common to be ports of one VirtualService.
@@ -45,16 +75,11 @@ struct Kin<'a> {
     vip: IpAddr,
     scheduling: &'a Scheduling,
     real_servers: &'a BTreeMap<IpAddr, RealServer>,
-    /// Port 0 takes what no other has; the engine sip and one-packet scheduling are of UDP alone.
-    alone: Option<Protocol>,
 }
 
 impl<'a> Kin<'a> {
     fn of(server: &'a VirtualServer) -> Self {
-        let scheduling = &server.scheduling;
-        let engine = scheduling.persistence.is_some_and(|persistence| persistence.engine.is_some());
-        let alone = (engine || scheduling.one_packet).then_some(server.port.protocol);
-        Self { vip: server.vip, scheduling, real_servers: &server.real_servers, alone }
+        Self { vip: server.vip, scheduling: &server.scheduling, real_servers: &server.real_servers }
     }
 }
 
@@ -172,4 +197,45 @@ fn service_name(vip: IpAddr, ports: &[PortKey]) -> String {
 fn label(text: &str) -> String {
     let letter = |letter: char| if letter.is_ascii_alphanumeric() { letter } else { '-' };
     text.chars().map(letter).collect::<String>().trim_matches('-').to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::ipvsadm;
+    use super::*;
+
+    fn naming() -> Naming {
+        Naming { namespace: "default".to_owned(), group: "imported".to_owned(), nodes: BTreeMap::new() }
+    }
+
+    #[test]
+    fn virtual_servers_that_differ_in_the_port_alone_are_one_service() {
+        let mut table = ipvsadm::read(
+            "-A -t 10.0.0.1:80 -s rr\n-a -t 10.0.0.1:80 -r 10.0.1.1:80 -g -w 1\n\
+             -A -t 10.0.0.1:443 -s rr\n-a -t 10.0.0.1:443 -r 10.0.1.1:443 -g -w 1\n\
+             -A -t 10.0.0.1:22 -s wlc\n",
+        );
+        let manifests = manifests(&mut table, &naming());
+        let names: Vec<&str> =
+            manifests.iter().filter_map(|manifest| manifest["metadata"]["name"].as_str()).collect();
+        assert_eq!(names, ["imported", "tcp-10-0-0-1-22", "tcp-10-0-0-1-80"]);
+        assert_eq!(manifests[2]["spec"]["ports"].as_array().map(Vec::len), Some(2));
+    }
+
+    #[test]
+    fn what_the_operator_would_refuse_is_left_with_its_line() {
+        for (line, why) in [
+            ("-A -t 10.0.0.1:0 -s rr", "needs persistence"),
+            ("-A -t 10.0.0.1:53 -s rr -o", "PerPacket is for UDP"),
+            ("-A -t 10.0.0.1:53 -s rr -p 10 --pe sip", "reads UDP only"),
+            ("-A -t 10.0.0.1:53 -s rr -b sh-port", "flag of scheduler sh"),
+            ("-A -t 10.0.0.1:53 -s rr -p 0", "write 1 to"),
+        ] {
+            let mut table = ipvsadm::read(&format!("# first\n{line}\n"));
+            assert!(table.left.is_empty(), "{line}: {:?}", table.left);
+            assert!(manifests(&mut table, &naming()).is_empty(), "{line}");
+            let [left] = &table.left[..] else { panic!("{line}: {:?}", table.left) };
+            assert!(left.line == 2 && left.why.contains(why), "{line}: {left:?}");
+        }
+    }
 }

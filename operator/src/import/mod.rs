@@ -17,45 +17,37 @@ use anyhow::Context;
 use crate::arguments::{Import, Source};
 use crate::manifest::print;
 use manifests::{Naming, manifests};
-use table::Table;
 
 /// Prints the manifests, and on standard error each line that could not be carried over.
 pub(crate) fn import(arguments: &Import) -> anyhow::Result<ExitCode> {
     let text = read(&arguments.file)?;
-    let table = match arguments.from.unwrap_or_else(|| guess(&text)) {
+    let mut table = match arguments.from.unwrap_or_else(|| guess(&text)) {
         Source::Ipvsadm => ipvsadm::read(&text),
         Source::Keepalived => keepalived::read(&text),
     };
-    for left in &table.left {
-        eprintln!("line {}: not carried over: {}: {}", left.line, left.text, left.why);
-    }
-    anyhow::ensure!(
-        !table.servers.is_empty(),
-        "{} holds no virtual server that can be carried over",
-        arguments.file.display()
-    );
-    tell(&table);
     let naming = Naming {
         namespace: arguments.namespace.clone(),
         group: arguments.director_group.clone(),
         nodes: arguments.nodes.iter().map(|(node, address)| (*address, node.clone())).collect(),
     };
-    let output = print::yaml(manifests(&table, &naming))?;
+    let manifests = manifests(&mut table, &naming);
+    table.left.sort_by_key(|left| left.line);
+    for left in &table.left {
+        eprintln!("line {}: not carried over: {}: {}", left.line, left.text, left.why);
+    }
+    anyhow::ensure!(
+        !manifests.is_empty(),
+        "{} holds no virtual server that can be carried over",
+        arguments.file.display()
+    );
+    eprintln!("{} VirtualServices made; {} lines not carried over", manifests.len() - 1, table.left.len());
+    let output = print::yaml(manifests)?;
     match io::stdout().lock().write_all(output.as_bytes()) {
         // The reader has seen enough.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
         written => written.context("cannot write to stdout")?,
     }
     Ok(if table.left.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-fn tell(table: &Table) {
-    let real_servers: usize = table.servers.iter().map(|server| server.real_servers.len()).sum();
-    eprintln!(
-        "{} virtual servers with {real_servers} real servers carried over, {} lines not",
-        table.servers.len(),
-        table.left.len()
-    );
 }
 
 /// A dump's lines begin with an option or the program; a configuration's with a word and a brace.

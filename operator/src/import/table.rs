@@ -31,6 +31,8 @@ pub(super) struct Left {
 /// A virtual server of the kernel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct VirtualServer {
+    /// The line where it begins, from 1.
+    pub(super) line: usize,
     /// The VIP.
     pub(super) vip: IpAddr,
     /// Protocol and port.

@@ -1,20 +1,17 @@
 //! keepalived.conf: its `virtual_server` and `virtual_server_group` blocks (keepalived.conf(5)).
 
+mod setting;
+
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 
 use lvs_core::ipvs::{PortKey, Timeouts};
-use lvs_core::network::{Family, Protocol};
+use lvs_core::network::Family;
 use lvs_core::scheduling::Thresholds;
 
 use super::block::{Block, blocks};
-use super::table::{RealServer, Scheduling, Table, VirtualServer, flag, persistence, prefix_length};
-
-/// keepalived's own, where `persistence_timeout` has no number.
-const DEFAULT_PERSISTENCE: u32 = 360;
-
-/// More addresses than this in one range are taken for a slip.
-const LONGEST_RANGE: u32 = 256;
+use super::table::{RealServer, Table, VirtualServer};
+use setting::draft;
 
 /// Reads every block; what cannot be carried over is noted with its reason.
 pub(super) fn read(text: &str) -> Table {
@@ -75,7 +72,7 @@ fn members_of(entry: &Block) -> Result<Vec<(IpAddr, u16)>, String> {
     let first: Ipv4Addr = first.parse().map_err(|_| wrong())?;
     let last: u8 = last.rsplit('.').next().unwrap_or_default().parse().map_err(|_| wrong())?;
     let [a, b, c, d] = first.octets();
-    if last < d || u32::from(last - d) >= LONGEST_RANGE {
+    if last < d {
         return Err(wrong());
     }
     Ok((d..=last).map(|d| (IpAddr::from([a, b, c, d]), port)).collect())
@@ -99,14 +96,6 @@ fn global(block: &Block, table: &mut Table) {
             None => table.leave(entry.line, entry.text(), "a setting of keepalived itself"),
         }
     }
-}
-
-/// What a `virtual_server` block says, before it is known for which VIPs.
-struct Draft {
-    scheduling: Scheduling,
-    protocol: Protocol,
-    direct: bool,
-    mask: Option<u8>,
 }
 
 fn virtual_server(block: &Block, groups: &Groups, table: &mut Table) {
@@ -150,65 +139,8 @@ fn virtual_server(block: &Block, groups: &Groups, table: &mut Table) {
             continue;
         }
         let real_servers = real_servers(block, vip, port, table);
-        table.servers.push(VirtualServer { vip, port, scheduling, real_servers });
+        table.servers.push(VirtualServer { line: block.line, vip, port, scheduling, real_servers });
     }
-}
-
-fn draft(block: &Block, table: &mut Table) -> Draft {
-    let mut draft =
-        Draft { scheduling: Scheduling::default(), protocol: Protocol::Tcp, direct: false, mask: None };
-    for entry in block.children.iter().filter(|entry| entry.word(0) != "real_server") {
-        if let Err(why) = setting(&mut draft, entry) {
-            table.leave(entry.line, entry.text(), why);
-        }
-    }
-    draft.scheduling.flags.sort_unstable();
-    draft
-}
-
-fn setting(draft: &mut Draft, entry: &Block) -> Result<(), String> {
-    let value = entry.word(1);
-    match entry.word(0) {
-        "lb_algo" | "lvs_sched" => value.clone_into(&mut draft.scheduling.scheduler),
-        "lb_kind" | "lvs_method" => draft.direct = value == "DR",
-        "protocol" => {
-            draft.protocol =
-                value.parse().map_err(|_| format!("{value} is no protocol that IPVS balances"))?;
-        }
-        "persistence_timeout" => {
-            let seconds = if value.is_empty() { Ok(DEFAULT_PERSISTENCE) } else { value.parse() };
-            let seconds = seconds.map_err(|_| format!("{value} is no number of seconds"))?;
-            let mask = draft.scheduling.persistence.take();
-            draft.scheduling.persistence = Some(mask.map_or_else(
-                || persistence(seconds),
-                |mut given| {
-                    given.timeout_seconds = seconds;
-                    given
-                },
-            ));
-        }
-        "persistence_granularity" => {
-            let length = prefix_length(value, 128).ok_or_else(|| format!("{value} is no netmask"))?;
-            draft.mask = Some(length);
-        }
-        "persistence_engine" if value == "sip" => {
-            let given = draft.scheduling.persistence.get_or_insert_with(|| persistence(DEFAULT_PERSISTENCE));
-            given.engine = value.parse().ok();
-        }
-        "ops" => draft.scheduling.one_packet = true,
-        name if flag(name).is_some() => draft.scheduling.flags.extend(flag(name)),
-        "sorry_server" | "sorry_server_inhibit" | "sorry_server_lvs_method" => {
-            return Err("sorry servers are not there yet".to_owned());
-        }
-        "quorum" | "quorum_up" | "quorum_down" | "hysteresis" | "alpha" | "omega" => {
-            return Err("health checks and quorum are not there yet".to_owned());
-        }
-        "delay_loop" | "delay_before_retry" | "retry" | "connect_timeout" | "warmup" | "virtualhost" => {
-            return Err("a setting of health checks, which are not there yet".to_owned());
-        }
-        _ => return Err("there is nothing for it in a VirtualService".to_owned()),
-    }
-    Ok(())
 }
 
 fn real_servers(
