@@ -12,6 +12,7 @@ use lvs_e2e::cluster::tool::in_tree;
 use lvs_e2e::control_plane::{ControlPlane, Identity, NodeObject, Settings};
 use lvs_e2e::fleet::Site;
 use lvs_e2e::lab::Launch;
+use lvs_e2e::lab::process::wait_until;
 use serde_json::{Value, json};
 
 const DEADLINE: Duration = Duration::from_mins(1);
@@ -88,6 +89,19 @@ fn bad_input_is_refused_with_a_sentence_that_says_what_to_write() {
     }
 }
 
+/// A definition's fields are published a moment after it is established: the server puts the document
+/// together in the background, and until then says that it knows no such resource.
+fn explained(plane: &ControlPlane, field: &str) -> String {
+    let mut text = Ok(String::new());
+    wait_until("the fields are published", DEADLINE, || {
+        text = plane.kubectl(&["explain", field], "");
+        let unknown = |error: &anyhow::Error| error.to_string().contains("couldn't find resource");
+        Ok(!text.as_ref().is_err_and(unknown))
+    })
+    .and(text)
+    .unwrap()
+}
+
 #[test]
 fn fields_are_explained_and_columns_shown() {
     let plane = installed();
@@ -99,7 +113,7 @@ fn fields_are_explained_and_columns_shown() {
         ("directorgroup.spec.pools.addresses", "192.168.10.64/28"),
     ] {
         let field = field.replacen("vs.", "virtualservice.", 1);
-        let text = plane.kubectl(&["explain", &field], "").unwrap();
+        let text = explained(&plane, &field);
         let description = text.split_once("DESCRIPTION:").expect("a description").1;
         assert!(description.contains(word) && !description.contains("<empty>"), "{field}: {text}");
     }
