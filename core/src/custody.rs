@@ -4,20 +4,29 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::ops::RangeInclusive;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::ipvs::{DestinationKey, Timeouts, VirtualServerKey};
 use crate::kernel::{AddressKey, ArpSettings};
 use crate::names::LinkName;
 
-/// What we answer for on this node since its boot.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(transparent)]
+/// What we answer for on this node since its boot: our items, each with what came before it.
+///
+/// Destinations lie by their virtual server: there are a hundred thousand of them where there are a dozen of all else.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Custody {
-    /// Our items, each with what came before it.
-    #[serde(with = "as_list")]
-    pub claims: BTreeMap<Item, Claim>,
+    claims: BTreeMap<Item, Claim>,
+    /// Sorted; none of the lists is empty.
+    destinations: BTreeMap<VirtualServerKey, Vec<(DestinationKey, Origin)>>,
+}
+
+/// How a destination came to be ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Origin {
+    Created,
+    Adopted,
 }
 
 /// One thing in a kernel that can be ours.
@@ -93,25 +102,59 @@ impl Record {
             Self::Take(item, _) | Self::Release(item) => *item,
         }
     }
+
+    /// The virtual server in which a destination becomes ours, where that is what the record says.
+    fn destination_taken_in(&self) -> Option<VirtualServerKey> {
+        match self {
+            Self::Take(Item::Destination(server, _), _) => Some(*server),
+            _ => None,
+        }
+    }
 }
 
 impl Custody {
     /// The record that brings an item back to what it is now, after others about it.
     #[must_use]
     pub fn standing(&self, item: Item) -> Record {
-        self.claims.get(&item).map_or(Record::Release(item), |claim| Record::Take(item, *claim))
+        self.claim(&item).map_or(Record::Release(item), |claim| Record::Take(item, claim))
+    }
+
+    /// What is known of an item, where it is ours.
+    #[must_use]
+    pub fn claim(&self, item: &Item) -> Option<Claim> {
+        match item {
+            Item::Destination(server, key) => {
+                let list = self.destinations.get(server)?;
+                list.binary_search_by_key(key, |(key, _)| *key).ok().map(|place| list[place].1.claim())
+            }
+            _ => self.claims.get(item).copied(),
+        }
     }
 
     /// Whether an item is ours.
     #[must_use]
     pub fn holds(&self, item: &Item) -> bool {
-        self.claims.contains_key(item)
+        self.claim(item).is_some()
     }
 
     /// Whether nothing is ours: the node is as it was found.
     #[must_use]
     pub fn is_clean(&self) -> bool {
-        self.claims.is_empty()
+        self.claims.is_empty() && self.destinations.is_empty()
+    }
+
+    /// How many items are ours.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.claims.len() + self.destinations.values().map(Vec::len).sum::<usize>()
+    }
+
+    /// Everything that is ours; the destinations come last.
+    pub fn items(&self) -> impl Iterator<Item = (Item, Claim)> {
+        let destinations = self.destinations.iter().flat_map(|(server, list)| {
+            list.iter().map(|(key, origin)| (Item::Destination(*server, *key), origin.claim()))
+        });
+        self.claims.iter().map(|(item, claim)| (*item, *claim)).chain(destinations)
     }
 
     /// Our addresses.
@@ -121,19 +164,71 @@ impl Custody {
         self.claims.keys().filter_map(address).collect()
     }
 
-    /// Our destinations in one virtual service, be that ours or not.
-    pub(crate) fn destinations(&self, server: VirtualServerKey) -> impl Iterator<Item = DestinationKey> {
-        let item = |key| Item::Destination(server, key);
-        let range = item(DestinationKey::FIRST)..=item(DestinationKey::LAST);
-        self.claims.range(range).filter_map(|(item, _)| match item {
-            Item::Destination(_, key) => Some(*key),
+    /// The links whose ARP settings are ours.
+    pub(crate) fn arp(&self) -> impl Iterator<Item = (LinkName, ArpSettings, ArpSettings)> {
+        self.claims.iter().filter_map(|(item, claim)| match (item, claim) {
+            (Item::Arp(link), Claim::Arp { prior, ours }) => Some((*link, *prior, *ours)),
             _ => None,
         })
+    }
+
+    /// The virtual servers that are ours or hold something of ours.
+    pub(crate) fn servers(&self) -> impl Iterator<Item = VirtualServerKey> {
+        let server = |item: &Item| if let Item::VirtualServer(key) = item { Some(*key) } else { None };
+        self.claims.keys().filter_map(server).chain(self.destinations.keys().copied())
+    }
+
+    /// Those of [`Self::servers`] in a range of keys.
+    pub(crate) fn servers_in(
+        &self,
+        range: &RangeInclusive<VirtualServerKey>,
+    ) -> impl Iterator<Item = VirtualServerKey> {
+        let servers = Item::VirtualServer(*range.start())..=Item::VirtualServer(*range.end());
+        let ours = self.claims.range(servers).filter_map(|(item, _)| match item {
+            Item::VirtualServer(key) => Some(*key),
+            _ => None,
+        });
+        ours.chain(self.destinations.range(range.clone()).map(|(key, _)| *key))
+    }
+
+    /// Our destinations in one virtual service, be that ours or not, in their order.
+    pub(crate) fn destinations(&self, server: VirtualServerKey) -> impl Iterator<Item = DestinationKey> {
+        self.destinations.get(&server).into_iter().flatten().map(|(key, _)| *key)
+    }
+
+    /// Follows many lines of the journal.
+    pub fn record_all(&mut self, records: &[Record]) {
+        for run in records.chunk_by(|one, next| {
+            one.destination_taken_in().is_some_and(|server| next.destination_taken_in() == Some(server))
+        }) {
+            match run[0].destination_taken_in() {
+                Some(server) => {
+                    let list = self.destinations.entry(server).or_default();
+                    list.reserve(run.len());
+                    for record in run {
+                        if let Record::Take(Item::Destination(_, key), claim) = record {
+                            put(list, *key, Origin::of(claim));
+                        }
+                    }
+                }
+                None => run.iter().for_each(|record| self.record(record)),
+            }
+        }
     }
 
     /// Follows one line of the journal.
     pub fn record(&mut self, record: &Record) {
         match record {
+            Record::Take(Item::Destination(server, key), claim) => {
+                put(self.destinations.entry(*server).or_default(), *key, Origin::of(claim));
+            }
+            Record::Release(Item::Destination(server, key)) => {
+                let Some(list) = self.destinations.get_mut(server) else { return };
+                list.retain(|(there, _)| there != key);
+                if list.is_empty() {
+                    self.destinations.remove(server);
+                }
+            }
             Record::Take(item, claim) => {
                 self.claims.insert(*item, *claim);
             }
@@ -144,22 +239,45 @@ impl Custody {
     }
 }
 
-/// A map whose keys are no texts, as a list of pairs.
-mod as_list {
-    use super::{BTreeMap, Claim, Deserialize, Item};
-    use serde::{Deserializer, Serializer};
+/// Puts a destination into a sorted list. They mostly come in their order.
+fn put(destinations: &mut Vec<(DestinationKey, Origin)>, key: DestinationKey, origin: Origin) {
+    match destinations.last() {
+        Some((last, _)) if *last >= key => match destinations.binary_search_by_key(&key, |(key, _)| *key) {
+            Ok(place) => destinations[place].1 = origin,
+            Err(place) => destinations.insert(place, (key, origin)),
+        },
+        _ => destinations.push((key, origin)),
+    }
+}
 
-    pub(super) fn serialize<S: Serializer>(
-        map: &BTreeMap<Item, Claim>,
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(map)
+impl Origin {
+    /// A destination has no settings of its own to give back: it was there, or it was not.
+    fn of(claim: &Claim) -> Self {
+        if *claim == Claim::Adopted { Self::Adopted } else { Self::Created }
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<BTreeMap<Item, Claim>, D::Error> {
-        Vec::<(Item, Claim)>::deserialize(deserializer).map(|pairs| pairs.into_iter().collect())
+    fn claim(self) -> Claim {
+        match self {
+            Self::Created => Claim::Created,
+            Self::Adopted => Claim::Adopted,
+        }
+    }
+}
+
+/// As a list of pairs: the keys are no texts.
+impl Serialize for Custody {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.items())
+    }
+}
+
+impl<'de> Deserialize<'de> for Custody {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut custody = Self::default();
+        for (item, claim) in Vec::<(Item, Claim)>::deserialize(deserializer)? {
+            custody.record(&Record::Take(item, claim));
+        }
+        Ok(custody)
     }
 }
 
@@ -182,7 +300,9 @@ mod tests {
         let item = Item::Timeouts;
         let mut custody = Custody::default();
         for claim in [None, Some(Claim::Adopted)] {
-            custody.claims.extend(claim.map(|claim| (item, claim)));
+            if let Some(claim) = claim {
+                custody.record(&Record::Take(item, claim));
+            }
             let before = custody.clone();
             let standing = custody.standing(item);
             custody.record(&Record::Take(item, Claim::Created));

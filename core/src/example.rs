@@ -75,7 +75,7 @@ pub(crate) fn part() -> PlannedService {
 
 /// The plan of the holder.
 pub(crate) fn plan() -> NodePlan {
-    NodePlan { services: BTreeMap::from([(name(), part())]), ..NodePlan::empty(1, "lineage") }
+    NodePlan { services: BTreeMap::from([(name(), part().into())]), ..NodePlan::empty(1, "lineage") }
 }
 
 /// The holder: `lo`, the uplink `eth0` in the VIP's network, `eth1` in another.

@@ -1,7 +1,7 @@
 //! What IPVS calls a virtual service and a destination, as values.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
@@ -110,14 +110,6 @@ pub struct DestinationKey {
     pub address: IpAddr,
     /// The port; for direct routing always that of the service.
     pub port: u16,
-}
-
-impl DestinationKey {
-    /// The first key in order, for ranges.
-    pub(crate) const FIRST: Self = Self { address: IpAddr::V4(Ipv4Addr::UNSPECIFIED), port: 0 };
-    /// The last key in order, for ranges.
-    pub(crate) const LAST: Self =
-        Self { address: IpAddr::V6(Ipv6Addr::from_bits(u128::MAX)), port: u16::MAX };
 }
 
 /// How a director forwards a packet to a real server (`IP_VS_CONN_F_*` of `linux/ip_vs.h`).

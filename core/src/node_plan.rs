@@ -5,6 +5,7 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::net::IpAddr;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -29,8 +30,8 @@ pub struct NodePlan {
     pub complete: bool,
     /// What concerns the node as a whole.
     pub settings: NodeSettings,
-    /// What each service asks of the node.
-    pub services: BTreeMap<ServiceName, PlannedService>,
+    /// What each service asks of the node. Parts are shared between a plan and the next one: most of them stay.
+    pub services: BTreeMap<ServiceName, Arc<PlannedService>>,
 }
 
 impl NodePlan {
@@ -44,6 +45,11 @@ impl NodePlan {
             settings: NodeSettings::default(),
             services: BTreeMap::new(),
         }
+    }
+
+    /// A service's part, to be changed; a plan that shares it keeps its own.
+    pub fn part_mut(&mut self, name: &ServiceName) -> Option<&mut PlannedService> {
+        self.services.get_mut(name).map(Arc::make_mut)
     }
 }
 

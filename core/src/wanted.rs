@@ -54,8 +54,17 @@ pub enum Scope {
     /// Everything.
     #[default]
     Everything,
-    /// Only what belongs to these VIPs. Node-wide settings are left out, except that ARP is hidden where it must be.
-    Vips(BTreeSet<IpAddr>),
+    /// Only a part. Node-wide settings are left out, except that ARP is hidden where it must be.
+    Part(Part),
+}
+
+/// A part of a node's kernel: what belongs to some VIPs, and some virtual servers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Part {
+    /// All that belongs to these VIPs.
+    pub vips: BTreeSet<IpAddr>,
+    /// These virtual servers with their destinations, whatever their VIP.
+    pub servers: BTreeSet<VirtualServerKey>,
 }
 
 /// Operations of which each is acknowledged before the next phase starts. Inside a phase order does not matter for

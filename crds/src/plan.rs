@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::hash::Hasher;
+use std::sync::Arc;
 
 use kube::core::{ObjectMeta, Resource};
 use lvs_core::names::{NodeName, ServiceName};
@@ -30,7 +31,7 @@ type Services = BTreeMap<String, AsWritten<PlannedService>>;
 #[must_use]
 pub fn split(node: &NodeName, plan: &Plan) -> (NodePlan, Vec<NodePlanSlice>) {
     let services: Services =
-        plan.services.iter().map(|(name, service)| (name.to_string(), AsWritten::of(service))).collect();
+        plan.services.iter().map(|(name, service)| (name.to_string(), AsWritten::of(&**service))).collect();
     let sizes: BTreeMap<&str, usize> =
         services.iter().map(|(name, service)| (name.as_str(), size(name, service.json()))).collect();
     let count = slice_count(&sizes);
@@ -150,7 +151,7 @@ pub fn assemble<'a>(
         }
         for (service, planned) in &slice.spec.services {
             match read(service, planned) {
-                Ok((service, planned)) => _ = services.insert(service, planned),
+                Ok((service, planned)) => _ = services.insert(service, Arc::new(planned)),
                 Err(error) => {
                     faults.push(Fault::Unreadable { slice: name.clone(), service: service.clone(), error });
                 }

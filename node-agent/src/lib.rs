@@ -16,6 +16,7 @@ pub mod crash_point;
 pub mod custody;
 pub mod kernel;
 pub mod local;
+pub mod memory;
 pub mod plan_source;
 pub mod report;
 pub mod run;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use lvs_node_agent::arguments::{Arguments, Verb};
 use lvs_node_agent::state::lock::LockError;
-use lvs_node_agent::{run, verbs};
+use lvs_node_agent::{memory, run, verbs};
 use tracing_subscriber::EnvFilter;
 
 /// Something is not as it should be, and was said: a refusal, a hold, something of ours that is left.
@@ -17,6 +17,7 @@ const SECOND_AGENT: u8 = 3;
 
 pub(crate) fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    memory::keep();
     log();
     let done = match &arguments.verb {
         Verb::Run(arguments) => run::run(arguments).map(|()| true),

@@ -58,7 +58,7 @@ mod tests {
         let mut plan = Plan::default();
         for node in nodes {
             let mut part = NodePlan::empty(1, "");
-            part.services.insert(ServiceName::new("shop", "web"), PlannedService::idle("uid"));
+            part.services.insert(ServiceName::new("shop", "web"), PlannedService::idle("uid").into());
             plan.nodes.insert(NodeName::from(*node), part);
         }
         plan

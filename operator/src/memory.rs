@@ -113,7 +113,7 @@ mod tests {
     fn plan(services: &[&str]) -> Plan {
         let mut plan = Plan::empty(3, "");
         for name in services {
-            plan.services.insert(ServiceName::new("shop", name), PlannedService::idle("uid"));
+            plan.services.insert(ServiceName::new("shop", name), PlannedService::idle("uid").into());
         }
         plan
     }

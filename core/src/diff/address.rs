@@ -11,11 +11,11 @@ use crate::wanted::{PhaseName, Scope};
 
 /// The addresses that are wanted or ours.
 pub(super) fn in_scope(draft: &Draft, scope: &Scope) -> BTreeSet<AddressKey> {
-    let Scope::Vips(vips) = scope else {
+    let Scope::Part(part) = scope else {
         return draft.wanted.addresses.keys().copied().chain(draft.owned.addresses()).collect();
     };
     let links = draft.have.arp.keys();
-    let keys = links.flat_map(|link| vips.iter().map(|vip| AddressKey::host(*link, *vip)));
+    let keys = links.flat_map(|link| part.vips.iter().map(|vip| AddressKey::host(*link, *vip)));
     keys.filter(|key| draft.wanted.addresses.contains_key(key) || draft.owned.holds(&Item::Address(*key)))
         .collect()
 }

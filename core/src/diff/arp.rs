@@ -33,17 +33,17 @@ impl Draft<'_> {
 
     fn claim_arp(&mut self, link: LinkName, present: ArpSettings, new: ArpSettings) {
         let item = Item::Arp(link);
-        let claim = match self.owned.claims.get(&item) {
+        let claim = match self.owned.claim(&item) {
             Some(Claim::Arp { prior, ours }) => {
                 // A value that is left as it is now is somebody else's, unless it was ours before.
                 let set = |new: u32, present: u32, ours: u32| if new == present { ours } else { new };
                 let ignore = set(new.ignore, present.ignore, ours.ignore);
                 let announce = set(new.announce, present.announce, ours.announce);
-                Claim::Arp { prior: *prior, ours: ArpSettings { ignore, announce } }
+                Claim::Arp { prior, ours: ArpSettings { ignore, announce } }
             }
             _ => Claim::Arp { prior: present, ours: new },
         };
-        if self.owned.claims.get(&item) != Some(&claim) {
+        if self.owned.claim(&item) != Some(claim) {
             self.retake(PhaseName::Hide, item, claim);
         }
     }
@@ -52,14 +52,14 @@ impl Draft<'_> {
     /// hiding keeps it, in case it speaks ARP again.
     pub(super) fn show(&mut self) {
         let owned = self.owned;
-        for (item, claim) in &owned.claims {
-            let (Item::Arp(link), Claim::Arp { prior, ours }) = (item, claim) else { continue };
-            let Some(present) = self.have.arp.get(link).copied() else {
+        for (link, prior, ours) in owned.arp() {
+            let item = Item::Arp(link);
+            let Some(present) = self.have.arp.get(&link).copied() else {
                 // The link is gone, and its settings with it; another of its name has settings of its own.
-                self.release(PhaseName::Show, *item);
+                self.release(PhaseName::Show, item);
                 continue;
             };
-            if self.bound || self.wanted.keep_everything || self.wanted.hide.contains(link) {
+            if self.bound || self.wanted.keep_everything || self.wanted.hide.contains(&link) {
                 continue;
             }
             let back = ArpSettings {
@@ -67,9 +67,9 @@ impl Draft<'_> {
                 announce: given_back(present.announce, prior.announce, &[ours.announce]),
             };
             if back != present {
-                self.op(PhaseName::Show, Op::SetArp(*link, back));
+                self.op(PhaseName::Show, Op::SetArp(link, back));
             }
-            self.release(PhaseName::Show, *item);
+            self.release(PhaseName::Show, item);
         }
     }
 }

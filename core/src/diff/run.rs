@@ -1,9 +1,10 @@
 //! Doing the phases of a diff: what goes ahead after a failure, and which records are written.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use crate::custody::{Custody, Item, Record};
+use crate::custody::{Claim, Custody, Item, Record};
 use crate::ipvs::VirtualServerKey;
 use crate::kernel::{AddressKey, Kernel, Op, Refusal};
 use crate::wanted::{Failure, Phase, PhaseName, Wanted};
@@ -31,8 +32,10 @@ pub struct Run {
     standing: BTreeSet<IpAddr>,
     /// The places on uplinks where we hold VIPs that lose virtual servers.
     held: BTreeMap<IpAddr, BTreeSet<AddressKey>>,
-    /// What custody said before the run of items that get a record in it.
+    /// What custody said before the run of those items of ours that get a record in it.
     earlier: BTreeMap<Item, Record>,
+    /// The virtual servers that are being taken over.
+    taken_over: BTreeSet<VirtualServerKey>,
     /// Whether a link could not be hidden.
     exposed: bool,
     /// Whether an IPv4 VIP could not leave.
@@ -41,15 +44,14 @@ pub struct Run {
     not_left: BTreeSet<IpAddr>,
     /// Virtual servers that could not be added or taken over.
     not_ours: BTreeSet<VirtualServerKey>,
-    /// What became of the operations since the last [`Self::after`].
+    /// The operations since the last [`Self::after`] that were not done.
     outcomes: BTreeMap<Item, Outcome>,
     failures: Vec<Failure>,
 }
 
-/// What became of an operation.
+/// Why an operation was not done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Outcome {
-    Done,
     LeftOut,
     Refused(Refusal),
 }
@@ -66,11 +68,20 @@ impl Run {
         let coming =
             ops().filter_map(|op| if let Op::AddAddress(key, _) = op { Some(key.address) } else { None });
         let stands = |vip: &IpAddr| stays(*vip, wanted, have, owned, &going);
-        let records = phases.iter().flat_map(|phase| &phase.before);
+        let records = || phases.iter().flat_map(|phase| &phase.before);
+        let taken_over = records().filter_map(|record| match record {
+            Record::Take(Item::VirtualServer(key), Claim::Adopted) => Some(*key),
+            _ => None,
+        });
         Self {
             standing: losing.iter().copied().chain(coming).filter(stands).collect(),
             held: losing.iter().map(|vip| (*vip, places_held(*vip, wanted, have, owned))).collect(),
-            earlier: records.map(|record| (record.item(), owned.standing(record.item()))).collect(),
+            taken_over: taken_over.collect(),
+            earlier: records()
+                .map(Record::item)
+                .filter(|item| owned.holds(item))
+                .map(|item| (item, owned.standing(item)))
+                .collect(),
             exposed: false,
             left_behind: false,
             not_come: BTreeSet::new(),
@@ -107,14 +118,15 @@ impl Run {
         }
     }
 
-    /// The records that have to be on disk before the operations of a phase that go ahead.
+    /// The records that have to be on disk before the operations of a phase, all but those that were left out.
     #[must_use]
-    pub fn before(&self, phase: &Phase, ahead: &[Op]) -> Vec<Record> {
-        let all: BTreeSet<Item> = phase.ops.iter().map(Op::item).collect();
-        let ahead: BTreeSet<Item> = ahead.iter().map(Op::item).collect();
+    pub fn before<'a>(&self, phase: &'a Phase, out: &[Op]) -> Cow<'a, [Record]> {
+        if out.is_empty() {
+            return Cow::Borrowed(&phase.before);
+        }
         // A record without an operation is about an entry that is taken over as it is.
-        let stands = |record: &&Record| ahead.contains(&record.item()) || !all.contains(&record.item());
-        phase.before.iter().filter(stands).copied().collect()
+        let out: BTreeSet<Item> = out.iter().map(Op::item).collect();
+        phase.before.iter().filter(|record| !out.contains(&record.item())).copied().collect()
     }
 
     /// Takes note of an operation that was not tried: it is not [admitted](Self::admits), or waits for its next try
@@ -133,17 +145,17 @@ impl Run {
                 self.outcomes.insert(op.item(), Outcome::Refused(refusal));
                 self.failures.push(Failure { op: *op, refusal: Some(refusal) });
             }
-            _ => {
-                self.done(op);
-                self.outcomes.insert(op.item(), Outcome::Done);
-            }
+            _ => self.done(op),
         }
     }
 
     /// The records that are written once the operations of a phase have been tried. For an operation that was refused
     /// for certain they take back what was written before it: an entry that somebody else made in between is not ours.
     #[must_use]
-    pub fn after(&mut self, phase: &Phase) -> Vec<Record> {
+    pub fn after<'a>(&mut self, phase: &'a Phase) -> Cow<'a, [Record]> {
+        if self.outcomes.is_empty() {
+            return Cow::Borrowed(&phase.after);
+        }
         let outcomes = std::mem::take(&mut self.outcomes);
         let outcome = |record: &Record| {
             let item = record.item();
@@ -152,11 +164,11 @@ impl Run {
                 if let Item::Destination(key, _) = item { Some(Item::VirtualServer(key)) } else { None };
             outcomes.get(&item).or_else(|| server.and_then(|server| outcomes.get(&server))).copied()
         };
-        let done = |record: &&Record| matches!(outcome(record), None | Some(Outcome::Done));
+        let done = |record: &&Record| outcome(record).is_none();
         let refused = |record: &&Record| matches!(outcome(record), Some(Outcome::Refused(refusal)) if is_certain(refusal));
-        let taken_back =
-            phase.before.iter().filter(refused).filter_map(|record| self.earlier.get(&record.item()));
-        phase.after.iter().filter(done).chain(taken_back).copied().collect()
+        let earlier = |item: Item| self.earlier.get(&item).copied().unwrap_or(Record::Release(item));
+        let taken_back = phase.before.iter().filter(refused).map(|record| earlier(record.item()));
+        phase.after.iter().filter(done).copied().chain(taken_back).collect()
     }
 
     /// What has failed so far, that included which was left out.
@@ -190,7 +202,7 @@ impl Run {
             Op::AddVirtualServer(key, _) => {
                 self.not_ours.insert(*key);
             }
-            Op::SetVirtualServer(key, _) if self.earlier.contains_key(&Item::VirtualServer(*key)) => {
+            Op::SetVirtualServer(key, _) if self.taken_over.contains(key) => {
                 self.not_ours.insert(*key);
             }
             _ => {}

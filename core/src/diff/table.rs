@@ -12,24 +12,14 @@ use crate::wanted::{PhaseName, Scope};
 
 /// The virtual servers that are wanted, or that something of ours is about.
 pub(super) fn in_scope(draft: &Draft, scope: &Scope) -> BTreeSet<VirtualServerKey> {
-    let (wanted, claims) = (&draft.wanted.virtual_servers, &draft.owned.claims);
-    let ours = |item: &Item| match item {
-        Item::VirtualServer(key) | Item::Destination(key, _) => Some(*key),
-        _ => None,
+    let wanted = &draft.wanted.virtual_servers;
+    let Scope::Part(part) = scope else {
+        return wanted.keys().copied().chain(draft.owned.servers()).collect();
     };
-    let Scope::Vips(vips) = scope else {
-        return wanted.keys().copied().chain(claims.keys().filter_map(ours)).collect();
-    };
-    let mut keys = BTreeSet::new();
-    for range in vips.iter().flat_map(|vip| VirtualServerKey::of_vip(*vip)) {
-        let (first, last) = (*range.start(), *range.end());
+    let mut keys = part.servers.clone();
+    for range in part.vips.iter().flat_map(|vip| VirtualServerKey::of_vip(*vip)) {
+        keys.extend(draft.owned.servers_in(&range));
         keys.extend(wanted.range(range).map(|(key, _)| *key));
-        let servers = Item::VirtualServer(first)..=Item::VirtualServer(last);
-        let destinations =
-            Item::Destination(first, DestinationKey::FIRST)..=Item::Destination(last, DestinationKey::LAST);
-        keys.extend(
-            claims.range(servers).chain(claims.range(destinations)).filter_map(|(item, _)| ours(item)),
-        );
     }
     keys
 }
@@ -107,15 +97,17 @@ impl<'a> Draft<'a> {
         there: Option<&VirtualServer>,
         rights: Rights,
     ) {
-        let mut keys: BTreeSet<DestinationKey> = wanted.destinations.keys().copied().collect();
-        keys.extend(self.owned.destinations(server));
-        if let Some(there) = there.filter(|_| rights == Rights::Whole) {
-            keys.extend(there.destinations.keys());
+        for (key, wanted) in &wanted.destinations {
+            let there = there.and_then(|there| there.destinations.get(key)).copied();
+            self.destination(server, *key, Some(*wanted), there, rights);
         }
-        for key in keys {
-            let wanted = wanted.destinations.get(&key).copied();
+        let ours = self.owned.destinations(server);
+        let theirs = there.filter(|_| rights == Rights::Whole).into_iter();
+        let theirs = theirs.flat_map(|there| there.destinations.keys().copied());
+        let others = ours.chain(theirs).filter(|key| !wanted.destinations.contains_key(key));
+        for key in others.collect::<BTreeSet<_>>() {
             let there = there.and_then(|there| there.destinations.get(&key)).copied();
-            self.destination(server, key, wanted, there, rights);
+            self.destination(server, key, None, there, rights);
         }
     }
 
@@ -127,23 +119,29 @@ impl<'a> Draft<'a> {
         there: Option<DestinationSettings>,
         rights: Rights,
     ) {
+        if wanted.is_some() && wanted == there {
+            return;
+        }
         let item = Item::Destination(server, key);
-        let ours = self.owned.holds(&item) || rights == Rights::Whole;
+        let held = self.owned.holds(&item);
+        let ours = held || rights == Rights::Whole;
         match (wanted, there) {
             _ if self.is_kept(&item) => {}
             (Some(wanted), None) if ours || rights != Rights::OwnOnly => {
-                self.take(PhaseName::Destinations, item, Claim::Created);
+                if !held {
+                    self.retake(PhaseName::Destinations, item, Claim::Created);
+                }
                 self.op(PhaseName::Destinations, Op::AddDestination(server, key, wanted));
             }
-            (Some(wanted), Some(there)) if wanted != there && ours => {
+            (Some(wanted), Some(_)) if ours => {
                 self.op(PhaseName::Destinations, Op::SetDestination(server, key, wanted));
             }
-            (Some(wanted), Some(there)) if wanted != there => {
+            (Some(wanted), Some(there)) => {
                 self.hold(item, contrary_destination(server, key, there, wanted));
             }
             (None, Some(_)) if ours => self.remove_destination(server, key),
             (None, None) if !self.stays(&item) => self.release(PhaseName::RemoveDestinations, item),
-            // As wanted, or somebody else's.
+            // Somebody else's.
             _ => {}
         }
     }

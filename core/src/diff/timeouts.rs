@@ -9,7 +9,7 @@ use crate::wanted::PhaseName;
 
 impl Draft<'_> {
     pub(super) fn timeouts(&mut self) {
-        let claim = self.owned.claims.get(&Item::Timeouts).copied();
+        let claim = self.owned.claim(&Item::Timeouts);
         match (self.wanted.timeouts, self.have.timeouts) {
             (Some(wanted), Some(present)) => self.set_timeouts(wanted, present, claim),
             // The module is not there; the services that need it say so.

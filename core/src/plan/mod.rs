@@ -27,6 +27,7 @@ mod verdict;
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 pub use settle::settled;
 pub use unseen::{Unseen, unseen};
@@ -67,7 +68,7 @@ pub fn plan(cluster: &Cluster, now: Time) -> (Plan, Option<Time>) {
         next = [next, wake].into_iter().flatten().min();
         for (node, part) in part::parts(cluster, &past, name, draft, &form, &holders) {
             if let Some(plan) = nodes.get_mut(&node) {
-                plan.services.insert(name.clone(), part);
+                plan.services.insert(name.clone(), Arc::new(part));
             }
         }
         forms.insert(name, form);

@@ -2,6 +2,7 @@
 
 mod duty;
 mod node;
+mod other_form;
 mod posture;
 mod probe;
 mod table;
@@ -21,6 +22,8 @@ use crate::wanted::Wanted;
 
 use duty::Duty;
 use node::Node;
+pub use other_form::{Before, other_forms};
+pub(crate) use table::key;
 
 /// The kernel as the plan wants it on this node, and when to ask again even if nothing changes.
 ///

@@ -25,7 +25,7 @@ pub(super) fn missing(form: &ServiceForm, local: &Local) -> Option<Trouble> {
 }
 
 /// The identity of a service's entry for one VIP and port.
-pub(super) fn key(vip: IpAddr, port: PortKey) -> VirtualServerKey {
+pub(crate) fn key(vip: IpAddr, port: PortKey) -> VirtualServerKey {
     VirtualServerKey::Tuple { protocol: port.protocol, address: vip, port: port.port }
 }
 

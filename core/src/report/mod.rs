@@ -2,6 +2,7 @@
 
 mod pending;
 mod trouble;
+mod update;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -18,6 +19,7 @@ use crate::reason::Reason;
 use crate::wanted::{Failure, Hold, Wanted};
 
 use pending::Pending;
+pub use update::update;
 
 /// The report of a node whose kernel is `have`, after what failed has failed.
 #[must_use]
@@ -83,7 +85,7 @@ impl<'a> Subject<'a> {
         let planned = plan.services.values().flat_map(|part| &part.vips);
         let with_duty: BTreeSet<&IpAddr> =
             planned.filter(|(_, planned)| planned.has_duty()).map(|(vip, _)| vip).collect();
-        let ours = owned.claims.keys().filter_map(Item::vip);
+        let ours = owned.items().filter_map(|(item, _)| item.vip());
         let leaving: BTreeSet<IpAddr> = ours.filter(|vip| !with_duty.contains(vip)).collect();
         let mut subject = Self {
             plan,
@@ -95,7 +97,7 @@ impl<'a> Subject<'a> {
             leftover: leaving.iter().filter(|vip| !services.contains_key(vip)).copied().collect(),
             leaving,
             services,
-            any_leaves: plan.services.values().any(PlannedService::is_leaving),
+            any_leaves: plan.services.values().any(|part| part.is_leaving()),
             hidden: is_hidden(local, have),
         };
         for vip in &subject.leftover {

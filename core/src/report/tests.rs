@@ -60,7 +60,7 @@ fn reasons<'a>(troubles: impl IntoIterator<Item = &'a Trouble>) -> Vec<Reason> {
 
 fn leaving() -> NodePlan {
     let mut plan = plan();
-    let part = plan.services.get_mut(&name()).unwrap();
+    let part = plan.part_mut(&name()).unwrap();
     (part.vips, part.form) = (BTreeMap::new(), None);
     plan
 }
@@ -114,7 +114,7 @@ fn one_link_that_answers_is_enough_to_be_not_hidden() {
 #[test]
 fn an_ipv6_vip_is_always_hidden() {
     let mut plan = plan();
-    let part = plan.services.get_mut(&name()).unwrap();
+    let part = plan.part_mut(&name()).unwrap();
     part.vips = BTreeMap::from([(address(VIP6), PlannedVip { attract: false, ..holder() })]);
     let mut node = node();
     node.follow(&plan);
@@ -153,7 +153,7 @@ fn a_service_that_leaves_has_left_when_nothing_of_its_vips_is_ours() {
 #[test]
 fn a_vip_that_lost_its_duties_is_spoken_of_until_it_is_gone() {
     let mut plan = plan();
-    let duties = plan.services.get_mut(&name()).unwrap().vips.get_mut(&address(VIP)).unwrap();
+    let duties = plan.part_mut(&name()).unwrap().vips.get_mut(&address(VIP)).unwrap();
     (duties.accept, duties.attract, duties.forward) = (false, false, false);
     let mut node = done();
     assert!(!service(&node.report(&plan)).applied);
@@ -167,7 +167,7 @@ fn a_vip_that_lost_its_duties_is_spoken_of_until_it_is_gone() {
 fn a_vip_that_no_part_names_is_never_out_of_sight() {
     let node = done();
     let mut plan = plan();
-    let part = plan.services.get_mut(&name()).unwrap();
+    let part = plan.part_mut(&name()).unwrap();
     part.vips = BTreeMap::from([(address("192.168.10.41"), PlannedVip { attract: false, ..holder() })]);
     let report = node.report(&plan);
     assert!(service(&report).vips[&address(VIP)].held && !service(&report).applied);
@@ -180,7 +180,7 @@ fn a_vip_that_no_part_names_is_never_out_of_sight() {
 fn on_an_incomplete_plan_what_has_yet_to_go_is_not_applied() {
     let node = done();
     let mut plan = NodePlan { complete: false, ..plan() };
-    let form = plan.services.get_mut(&name()).unwrap().form.as_mut().unwrap();
+    let form = plan.part_mut(&name()).unwrap().form.as_mut().unwrap();
     form.real_servers.clear();
     let report = node.report(&plan);
     assert!(!service(&report).applied);
@@ -204,7 +204,7 @@ fn an_agent_that_cannot_do_a_part_never_says_that_it_has() {
     let mut node = done();
     node.local.features.clear();
     let mut plan = plan();
-    plan.services.get_mut(&name()).unwrap().requires = BTreeSet::from(["Tunnel".into()]);
+    plan.part_mut(&name()).unwrap().requires = BTreeSet::from(["Tunnel".into()]);
     let report = node.report(&plan);
     assert!(!service(&report).applied && service(&report).vips[&address(VIP)].held);
 }
@@ -215,7 +215,7 @@ fn another_services_work_on_the_same_vip_is_not_this_ones() {
     let mut plan = plan();
     let mut second = part();
     second.form.as_mut().unwrap().ports = BTreeSet::from(["TCP 443".parse().unwrap()]);
-    plan.services.insert(other.clone(), second);
+    plan.services.insert(other.clone(), second.into());
     let report = done().report(&plan);
     assert!(service(&report).applied && service(&report).vips[&address(VIP)].forwarding);
     assert!(!report.services[&other].applied && !report.services[&other].vips[&address(VIP)].forwarding);

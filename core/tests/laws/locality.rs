@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use lvs_core::diff::diff;
 use lvs_core::kernel::Op;
-use lvs_core::wanted::{PhaseName, Scope};
+use lvs_core::wanted::{Part, PhaseName, Scope};
 use proptest::prelude::*;
 use proptest::sample::subsequence;
 
@@ -19,9 +19,10 @@ proptest! {
     fn a_scope_is_a_part_of_the_whole(world in world(), some in subsequence(&VIPS[..], 0..=VIPS.len()), step in 0..30_usize) {
         let mut node = Node::new(&world);
         let vips: BTreeSet<IpAddr> = some.into_iter().map(address).collect();
+        let scope = Scope::Part(Part { vips: vips.clone(), servers: BTreeSet::new() });
         for plan in &world.plans {
             let view = node.view(plan);
-            let (phases, holds) = diff(&view.wanted, &node.kernel, &node.custody, &Scope::Vips(vips.clone()));
+            let (phases, holds) = diff(&view.wanted, &node.kernel, &node.custody, &scope);
             let of_vips = |op: &Op| op.vip().is_some_and(|vip| vips.contains(&vip));
             let part: Vec<(PhaseName, Op)> = phases
                 .iter()

@@ -5,6 +5,7 @@
 
 mod convergence;
 mod emptied;
+mod incremental;
 mod locality;
 mod node;
 mod partial;

@@ -159,7 +159,7 @@ impl Node {
             for op in &out {
                 run.left_out(phase.name, op, None);
             }
-            self.append(&run.before(phase, &ahead), fault)?;
+            self.append(&run.before(phase, &out), fault)?;
             for op in &ahead {
                 let result = self.try_op(op, fault)?;
                 run.tried(phase.name, op, result);

@@ -62,7 +62,7 @@ fn plan((accept, attract, forward): (bool, bool, bool), port: u16, rips: &[&str]
         form: Some(form),
         ..PlannedService::idle("uid")
     };
-    let services = BTreeMap::from([(ServiceName::new("web", "shop"), service)]);
+    let services = BTreeMap::from([(ServiceName::new("web", "shop"), service.into())]);
     NodePlan { services, ..NodePlan::empty(1, "lineage") }
 }
 

@@ -170,7 +170,8 @@ fn plan() -> impl Strategy<Value = NodePlan> {
     });
     (settings, vec(service(), 0..4), prop::bool::weighted(0.9)).prop_map(|(settings, services, complete)| {
         let services = services.into_iter().enumerate();
-        let named = services.map(|(at, part)| (ServiceName::new("web", &format!("s{at}")), part)).collect();
+        let named =
+            services.map(|(at, part)| (ServiceName::new("web", &format!("s{at}")), part.into())).collect();
         NodePlan { complete, settings, services: named, ..NodePlan::empty(1, "lineage") }
     })
 }

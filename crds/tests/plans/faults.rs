@@ -5,6 +5,7 @@ use lvs_core::node_report::{NodeFacts, NodeReport, ServiceReport};
 use lvs_crds::plan::{self, Fault};
 use lvs_crds::{AsWritten, NodePlan, NodePlanSlice, NodePlanSliceStatus, report};
 use serde_json::{Value, json};
+use std::sync::Arc;
 
 use crate::worlds;
 
@@ -51,7 +52,7 @@ fn an_altered_slice_makes_a_plan_incomplete() {
 fn a_slice_of_an_earlier_plan_makes_a_plan_incomplete() {
     let (object, _) = split();
     let mut before = worlds::large_plan(3_000);
-    before.services.values_mut().for_each(|service| service.revision.number += 1);
+    before.services.values_mut().for_each(|service| Arc::make_mut(service).revision.number += 1);
     let (_, slices) = plan::split(&NodeName::from("director-1"), &before);
     assert!(!plan::assemble(&object, &slices).0.complete);
 }

@@ -78,7 +78,7 @@ fn plan_of_one() -> NodePlan {
     plan.settings.timeouts = Some(Timeouts { tcp_seconds: 30, tcp_fin_seconds: 5, udp_seconds: 60 });
     plan.settings.allow_arp_silence = BTreeSet::from([address("192.168.10.1")]);
     plan.settings.uplink = Some("bond0".parse().unwrap());
-    plan.services.insert(ServiceName::new("default", "web"), planned());
+    plan.services.insert(ServiceName::new("default", "web"), planned().into());
     plan
 }
 

@@ -6,6 +6,7 @@ use lvs_crds::{NodePlan, NodePlanSlice, StatusOnly, plan, report};
 use proptest::prelude::*;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use std::sync::Arc;
 
 use crate::worlds;
 
@@ -75,7 +76,8 @@ fn a_plan_without_services_has_no_slice() {
 fn one_changed_service_changes_one_slice() {
     let plan = worlds::large_plan(3_000);
     let mut edited = plan.clone();
-    edited.services.values_mut().next().unwrap().uid = "11111111-1111-1111-1111-111111111111".to_owned();
+    Arc::make_mut(edited.services.values_mut().next().unwrap()).uid =
+        "11111111-1111-1111-1111-111111111111".to_owned();
     let (_, before) = plan::split(&node(), &plan);
     let (_, after) = plan::split(&node(), &edited);
     let changed = before.iter().zip(&after).filter(|(before, after)| before != after).count();

@@ -109,7 +109,7 @@ pub(crate) fn plan() -> impl Strategy<Value = NodePlan> {
             lineage,
             complete: true,
             settings,
-            services,
+            services: services.into_iter().map(|(name, part)| (name, part.into())).collect(),
         },
     )
 }
@@ -160,7 +160,7 @@ pub(crate) fn large_plan(services: u32) -> NodePlan {
         service.vips.insert(IpAddr::from(number.to_be_bytes()), vip);
         service.requires = BTreeSet::from([Feature::from("DirectRouting")]);
         service.revision = Revision::after(None, &service);
-        plan.services.insert(ServiceName::new("load", &format!("service-{number}")), service);
+        plan.services.insert(ServiceName::new("load", &format!("service-{number}")), service.into());
     }
     plan
 }

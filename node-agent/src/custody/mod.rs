@@ -1,10 +1,11 @@
 //! The custody journal: what of this node's kernel is ours, on disk before it is done.
 //!
 //! A file of JSON lines. The first is a header with the boot that the rest belongs to: a reboot voids the kernel's
-//! state and so voids the journal. Each other line is a [`Record`]. A write that was cut short leaves a last line
+//! state and so voids the journal. Each other line holds one [`Record`] or many of one kind. A write that was cut short leaves a last line
 //! without its end; what such a line announces had not been begun, so it is dropped.
 
 mod file;
+mod line;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -16,10 +17,12 @@ use serde::{Deserialize, Serialize};
 use crate::local::network_namespace;
 use file::JournalFile;
 
-/// The version of the format, in the header.
-const VERSION: u32 = 1;
+/// The version of the format, in the header. The second has lines of many destinations.
+const VERSION: u32 = 2;
+/// The oldest version that is read.
+const FIRST_VERSION: u32 = 1;
 
-/// A journal of fewer lines than this is never rewritten.
+/// A journal of fewer records than this is never rewritten.
 const SMALLEST_COMPACTION: usize = 1024;
 
 /// The open journal of this boot.
@@ -27,9 +30,11 @@ const SMALLEST_COMPACTION: usize = 1024;
 pub struct Journal {
     file: JournalFile,
     subject: Subject,
-    custody: Custody,
-    lines: usize,
+    /// Records in the file.
+    records: usize,
     compact_at: usize,
+    /// Kept from one append to the next.
+    text: Vec<u8>,
 }
 
 /// Whose state a journal speaks of.
@@ -126,8 +131,8 @@ impl Journal {
     pub fn open(path: &Path, subject: &Subject) -> Result<(Self, Custody), Error> {
         let io = |source| Error::Io { path: path.to_owned(), source };
         let bytes = bytes_of(path)?;
-        let (file, custody, lines) = match Replay::of(path, &bytes, subject)? {
-            Replay::Resumed { custody, lines, length } => {
+        let (file, custody, records) = match Replay::of(path, &bytes, subject)? {
+            Replay::Resumed { custody, records, length } => {
                 if length < bytes.len() {
                     tracing::warn!(
                         path = %path.display(),
@@ -135,7 +140,7 @@ impl Journal {
                         "the custody journal's last line was cut short; what it announced had not been begun"
                     );
                 }
-                (JournalFile::resume(path, length).map_err(io)?, custody, lines)
+                (JournalFile::resume(path, length).map_err(io)?, custody, records)
             }
             Replay::Void => {
                 let text = render(subject, &Custody::default()).map_err(io)?;
@@ -143,8 +148,7 @@ impl Journal {
             }
         };
         let compact_at = compaction_threshold(&custody);
-        let journal = Self { file, subject: subject.clone(), custody: custody.clone(), lines, compact_at };
-        Ok((journal, custody))
+        Ok((Self { file, subject: subject.clone(), records, compact_at, text: Vec::new() }, custody))
     }
 
     /// Writes records behind the others and waits until the disk has them; with none it does nothing.
@@ -155,33 +159,29 @@ impl Journal {
         if records.is_empty() {
             return Ok(());
         }
-        let mut text = Vec::new();
-        for record in records {
-            line(&mut text, record).map_err(|source| self.io(source))?;
-        }
-        self.file.append(&text).map_err(|source| self.io(source))?;
-        self.lines += records.len();
-        for record in records {
-            self.custody.record(record);
-        }
-        if self.lines >= self.compact_at {
-            self.compact();
-        }
+        self.text.clear();
+        line::write(&mut self.text, records.iter().copied()).map_err(|source| self.io(source))?;
+        self.file.append(&self.text).map_err(|source| self.io(source))?;
+        self.records += records.len();
         Ok(())
     }
 
-    /// Rewrites the file with one line for each item that is ours. That it failed costs room and nothing else.
-    fn compact(&mut self) {
-        let rewritten = render(&self.subject, &self.custody)
-            .and_then(|text| JournalFile::create(self.file.path(), &text));
+    /// Rewrites the file with what is ours alone, where it has become much longer than that; `custody` is what all its
+    /// records add up to. That it failed costs room and nothing else.
+    pub fn compact(&mut self, custody: &Custody) {
+        if self.records < self.compact_at {
+            return;
+        }
+        let rewritten =
+            render(&self.subject, custody).and_then(|text| JournalFile::create(self.file.path(), &text));
         match rewritten {
             Ok(file) => {
                 self.file = file;
-                self.lines = self.custody.claims.len();
-                self.compact_at = compaction_threshold(&self.custody);
+                self.records = custody.count();
+                self.compact_at = compaction_threshold(custody);
             }
             Err(error) => {
-                self.compact_at = self.lines.saturating_mul(2);
+                self.compact_at = self.records.saturating_mul(2);
                 tracing::warn!(path = %self.file.path().display(), %error, "the custody journal could not be compacted");
             }
         }
@@ -192,26 +192,19 @@ impl Journal {
     }
 }
 
-/// Rewriting costs as much as what is ours; at four times as many lines it is a small part of what was appended.
+/// Rewriting costs as much as what is ours; at four times as many records it is a small part of what was appended.
 fn compaction_threshold(custody: &Custody) -> usize {
-    custody.claims.len().saturating_mul(4).max(SMALLEST_COMPACTION)
+    custody.count().saturating_mul(4).max(SMALLEST_COMPACTION)
 }
 
 /// A whole journal.
 fn render(subject: &Subject, custody: &Custody) -> io::Result<Vec<u8>> {
     let mut text = Vec::new();
     let Subject { boot_id, network } = subject.clone();
-    line(&mut text, &Header { boot_id, network, version: VERSION })?;
-    for (item, claim) in &custody.claims {
-        line(&mut text, &Record::Take(*item, *claim))?;
-    }
-    Ok(text)
-}
-
-fn line(text: &mut Vec<u8>, value: &impl Serialize) -> io::Result<()> {
-    serde_json::to_writer(&mut *text, value)?;
+    serde_json::to_writer(&mut text, &Header { boot_id, network, version: VERSION })?;
     text.push(b'\n');
-    Ok(())
+    line::write(&mut text, custody.items().map(|(item, claim)| Record::Take(item, claim)))?;
+    Ok(text)
 }
 
 /// What the bytes of a journal say.
@@ -223,7 +216,7 @@ enum Replay {
     Resumed {
         custody: Custody,
         /// Records read.
-        lines: usize,
+        records: usize,
         /// Bytes up to the end of the last whole line.
         length: usize,
     },
@@ -238,8 +231,11 @@ impl Replay {
         if header.boot_id != subject.boot_id {
             return Ok(Self::Void);
         }
-        if header.version != VERSION {
-            let cause = format!("version {} is not {VERSION}, the one that is known here", header.version);
+        if !(FIRST_VERSION..=VERSION).contains(&header.version) {
+            let cause = format!(
+                "version {} is none of {FIRST_VERSION} to {VERSION}, which are known here",
+                header.version
+            );
             return Err(corrupt(1, cause));
         }
         if let (Some(its), Some(this)) = (header.network, subject.network)
@@ -247,15 +243,16 @@ impl Replay {
         {
             return Err(Error::OtherNetwork { path: path.to_owned() });
         }
-        let (mut custody, mut lines, mut length) = (Custody::default(), 0, first.len());
-        for line in whole {
-            let record: Record =
-                serde_json::from_slice(line).map_err(|error| corrupt(lines + 2, error.to_string()))?;
-            custody.record(&record);
-            lines += 1;
+        let (mut custody, mut records, mut length) = (Custody::default(), 0, first.len());
+        for (number, line) in (2..).zip(whole) {
+            line::read(line, |record| {
+                custody.record(&record);
+                records += 1;
+            })
+            .map_err(|error| corrupt(number, error.to_string()))?;
             length += line.len();
         }
-        Ok(Self::Resumed { custody, lines, length })
+        Ok(Self::Resumed { custody, records, length })
     }
 }
 

@@ -32,6 +32,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::net::IpAddr;
 
+use lvs_core::ipvs::{Timeouts, VirtualServerKey};
 use lvs_core::kernel::{Kernel, Op, Refusal};
 use lvs_core::local::{Link, Path, ProbeOutcome};
 use lvs_core::names::LinkName;
@@ -40,7 +41,7 @@ use netlink_sys::protocols::{NETLINK_GENERIC, NETLINK_ROUTE};
 use nix::errno::Errno;
 
 pub use error::{Cause, Error};
-pub use ipvs::IpvsModule;
+pub use ipvs::{IpvsModule, Sentry, VirtualServers};
 pub use watch::Watch;
 
 use crate::crash_point;
@@ -94,21 +95,62 @@ impl Linux {
     /// The first part that cannot be read. Without `CAP_NET_ADMIN` that is the IPVS table, if the module is loaded.
     pub fn observe(&mut self, module: IpvsModule) -> Result<Observation, Error> {
         let table = ipvs::Table::read(&mut self.generic, module)?;
+        let mut observation = self.observe_network(module, table.timeouts)?;
+        observation.left_out.extend(table.left_out);
+        observation.kernel.virtual_servers = table.virtual_servers;
+        Ok(observation)
+    }
+
+    /// Reads everything but destinations, of which only those that [`ipvs::Sentry`] asks for are, and brings `have`, the
+    /// virtual servers as they were seen before, up to date. The observation's own are empty. Yields those that are
+    /// other than before.
+    ///
+    /// # Errors
+    /// As [`Self::observe`]; `have` is not to be relied on then.
+    pub fn audit(
+        &mut self,
+        module: IpvsModule,
+        sentry: &mut Sentry,
+        named: &BTreeSet<VirtualServerKey>,
+        have: &mut VirtualServers,
+    ) -> Result<(Observation, BTreeSet<VirtualServerKey>), Error> {
+        let audit = sentry.audit(&mut self.generic, module, named, have)?;
+        let mut observation = self.observe_network(module, audit.timeouts)?;
+        observation.left_out.extend(audit.left_out);
+        Ok((observation, audit.changed))
+    }
+
+    /// Reads some virtual servers alone, and brings them up to date in `have`. Yields those that are other than before.
+    ///
+    /// # Errors
+    /// As [`Self::observe`]; `have` is not to be relied on then.
+    pub fn observe_servers(
+        &mut self,
+        keys: &BTreeSet<VirtualServerKey>,
+        have: &mut VirtualServers,
+    ) -> Result<BTreeSet<VirtualServerKey>, Error> {
+        ipvs::read_some(&mut self.generic, keys, have)
+    }
+
+    /// Reads all but the IPVS table; `timeouts` are those of IPVS where it is loaded.
+    fn observe_network(
+        &mut self,
+        module: IpvsModule,
+        timeouts: Option<Timeouts>,
+    ) -> Result<Observation, Error> {
         // After IPVS, which may have been loaded only now.
         let available = self.modules.available();
         let links = Links::read(&mut self.route)?;
         let addresses = address::read(&mut self.route, &links)?;
         let routes = route::Routes::read(&mut self.route, &links)?;
 
-        let loaded = table.timeouts.is_some();
         let mut observation = Observation {
-            ipvs: loaded || (module == IpvsModule::AsFound && available.ipvs),
+            ipvs: timeouts.is_some() || (module == IpvsModule::AsFound && available.ipvs),
             default_links: routes.default_links,
             gateways: routes.gateways,
-            left_out: table.left_out,
+            left_out: links.left_out,
             ..Observation::default()
         };
-        observation.left_out.extend(links.left_out);
         for (name, found) in links.found {
             observation.kernel.arp.extend(found.arp.map(|settings| (name, settings)));
             observation.links.insert(name, found.link);
@@ -118,8 +160,7 @@ impl Linux {
                 link.addresses.insert(Prefix { address: key.address, length: key.prefix_length });
             }
         }
-        observation.kernel.virtual_servers = table.virtual_servers;
-        observation.kernel.timeouts = table.timeouts;
+        observation.kernel.timeouts = timeouts;
         observation.kernel.addresses = addresses.into_iter().collect();
         observation.kernel.arp_all = arp_settings::of_all()?;
         observation.kernel.schedulers = available.schedulers;

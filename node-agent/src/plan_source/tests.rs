@@ -15,7 +15,8 @@ use super::{folder, plans, text};
 /// The objects of a node with one service, as written under an epoch.
 fn seen(epoch: u64) -> Seen {
     let mut plan = NodePlan::empty(epoch, "lineage");
-    plan.services.insert(ServiceName::new("web", "shop"), PlannedService::idle(&format!("uid {epoch}")));
+    plan.services
+        .insert(ServiceName::new("web", "shop"), PlannedService::idle(&format!("uid {epoch}")).into());
     let (node_plan, slices) = lvs_crds::plan::split(&"rs-1".into(), &plan);
     let slices = slices.into_iter().map(|slice| (slice.metadata.name.clone().unwrap(), slice)).collect();
     Seen { node_plan: Some(node_plan), slices }

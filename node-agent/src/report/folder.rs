@@ -60,7 +60,7 @@ mod tests {
         let mut plan = NodePlan::empty(3, "lineage");
         let part = PlannedService::idle("uid");
         let revision = part.revision;
-        plan.services.insert(name.clone(), part);
+        plan.services.insert(name.clone(), part.into());
         let (node_plan, slices) = lvs_crds::plan::split(&"rs-1".into(), &plan);
         let slices = slices.into_iter().map(|slice| (slice.metadata.name.clone().unwrap(), slice)).collect();
         let mut report = NodeReport::default();

@@ -8,7 +8,7 @@ use lvs_core::names::LinkName;
 use lvs_core::time::Monotonic;
 
 use super::host::Host;
-use super::pass::View;
+use super::look::View;
 
 /// What has been announced so far. An agent that starts has announced nothing yet, and so begins anew.
 #[derive(Debug, Default)]

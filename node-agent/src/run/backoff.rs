@@ -16,9 +16,14 @@ const LONGEST_FOR_SAFETY: u64 = 500;
 const FORGIVEN: u64 = 600_000;
 
 /// What has been tried under the present plan.
+///
+/// What succeeds on IPVS's table in the first run over a plan is not noted one by one: with a large table that would
+/// cost as much as doing it. Where such an operation has to be done again, somebody has undone it.
 #[derive(Debug, Default)]
 pub struct Backoff {
     attempts: BTreeMap<Op, Attempt>,
+    /// When the first run under the plan has ended.
+    begun: Option<Monotonic>,
 }
 
 /// The attempts at one operation.
@@ -52,8 +57,12 @@ impl Backoff {
 
     /// Takes note of an attempt: what the kernel said, `None` for success.
     pub fn note(&mut self, op: &Op, refusal: Option<Refusal>, now: Monotonic) {
+        if refusal.is_none() && self.begun.is_none() && op.virtual_server().is_some() {
+            return;
+        }
+        let before = self.attempts.get(op).copied().or_else(|| self.unnoted(op));
+        let before = before.filter(|before| now - before.last < FORGIVEN);
         let fresh = Attempt { failed: 0, succeeded: 0, last: now, not_before: now, refusal: None };
-        let before = self.attempts.get(op).copied().filter(|before| now - before.last < FORGIVEN);
         let mut attempt = before.unwrap_or(fresh);
         let wait = if refusal.is_some() {
             attempt.failed = attempt.failed.saturating_add(1);
@@ -69,9 +78,20 @@ impl Backoff {
         self.attempts.insert(*op, attempt);
     }
 
+    /// The success in the first run that was not noted.
+    fn unnoted(&self, op: &Op) -> Option<Attempt> {
+        let at = self.begun.filter(|_| op.virtual_server().is_some())?;
+        Some(Attempt { failed: 0, succeeded: 1, last: at, not_before: at, refusal: None })
+    }
+
+    /// A run over all phases has ended.
+    pub fn ran(&mut self, now: Monotonic) {
+        self.begun.get_or_insert(now);
+    }
+
     /// Forgets everything: the plan has changed.
     pub fn forget(&mut self) {
-        self.attempts.clear();
+        *self = Self::default();
     }
 }
 
@@ -109,6 +129,7 @@ mod tests {
         let mut waits = Vec::new();
         for _ in 0..attempts {
             backoff.note(op, refusal, now);
+            backoff.ran(now);
             let until = backoff.waiting(op, now).map_or(now, |waiting| waiting.until);
             waits.push(until - now);
             now = until;
@@ -126,6 +147,17 @@ mod tests {
     #[test]
     fn the_first_undoing_by_somebody_else_is_repaired_at_once_a_further_one_later() {
         assert_eq!(waits(&remove_virtual_server(), None, 4), [0, 1000, 2000, 4000]);
+    }
+
+    #[test]
+    fn of_what_was_done_in_the_first_run_the_second_undoing_is_repaired_later_too() {
+        let mut backoff = Backoff::default();
+        backoff.note(&remove_virtual_server(), None, Monotonic(0));
+        backoff.ran(Monotonic(0));
+        assert_eq!(backoff.waiting(&remove_virtual_server(), Monotonic(0)), None);
+        backoff.note(&remove_virtual_server(), None, Monotonic(5));
+        let waiting = backoff.waiting(&remove_virtual_server(), Monotonic(6));
+        assert_eq!(waiting, Some(Waiting { until: Monotonic(1005), refusal: None }));
     }
 
     #[test]

@@ -38,8 +38,9 @@ impl Ledger {
         if let Some(journal) = &mut self.journal {
             journal.append(records)?;
         }
-        for record in records {
-            self.custody.record(record);
+        self.custody.record_all(records);
+        if let Some(journal) = &mut self.journal {
+            journal.compact(&self.custody);
         }
         Ok(())
     }

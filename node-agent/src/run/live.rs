@@ -12,8 +12,8 @@ use lvs_core::names::LinkName;
 use lvs_core::node_plan::NodePlan;
 use lvs_core::time::Monotonic;
 
-use super::host::Host;
-use crate::kernel::{Error, IpvsModule, Linux};
+use super::host::{Attention, Host, Sight};
+use crate::kernel::{Error, IpvsModule, Linux, Observation, Sentry};
 use crate::local::api_servers;
 
 /// Paths are asked for anew after this, whatever has been heard of routes.
@@ -26,6 +26,9 @@ pub struct Live {
     lasting: Local,
     api_servers: api_servers::Known,
     purpose: Purpose,
+    /// Whether the plan needs IPVS to be loaded.
+    module: IpvsModule,
+    sentry: Sentry,
     started: Instant,
     paths: Paths,
     /// What was said already of what core has no form for.
@@ -45,7 +48,7 @@ pub enum Purpose {
 #[derive(Debug)]
 struct Paths {
     known: BTreeMap<IpAddr, Path>,
-    asked: BTreeSet<IpAddr>,
+    wanted: BTreeSet<IpAddr>,
     at: Instant,
     /// Set where routes may have changed.
     stale: Arc<AtomicBool>,
@@ -64,8 +67,10 @@ impl Live {
             lasting,
             api_servers,
             purpose,
+            module: IpvsModule::AsFound,
+            sentry: Sentry::default(),
             started: now,
-            paths: Paths { known: BTreeMap::new(), asked: BTreeSet::new(), at: now, stale },
+            paths: Paths { known: BTreeMap::new(), wanted: BTreeSet::new(), at: now, stale },
             left_out: BTreeSet::new(),
         })
     }
@@ -76,16 +81,34 @@ impl Live {
         self.paths.stale.clone()
     }
 
-    fn paths(&mut self, plan: &NodePlan) -> Result<BTreeMap<IpAddr, Path>, Error> {
-        let wanted = real_servers(plan);
+    fn paths(&mut self) -> Result<BTreeMap<IpAddr, Path>, Error> {
         let stale = self.paths.stale.swap(false, Ordering::Relaxed);
-        if stale || wanted != self.paths.asked || self.paths.at.elapsed() > PATHS_LAST {
-            let targets: Vec<IpAddr> = wanted.iter().copied().collect();
+        if stale || self.paths.at.elapsed() > PATHS_LAST {
+            let targets: Vec<IpAddr> = self.paths.wanted.iter().copied().collect();
             self.paths.known = self.linux.paths(&targets)?;
-            self.paths.asked = wanted;
             self.paths.at = Instant::now();
         }
         Ok(self.paths.known.clone())
+    }
+
+    /// The local facts of an observation.
+    fn local(&mut self, observation: Observation) -> Result<Local, Error> {
+        for sentence in observation.left_out.difference(&self.left_out) {
+            tracing::info!("not looked at: {sentence}");
+        }
+        self.left_out = observation.left_out;
+        let api_servers = self.api_servers.read().map(|known| known.clone()).unwrap_or_default();
+        Ok(Local {
+            ipvs: observation.ipvs,
+            schedulers: observation.kernel.schedulers.unwrap_or_default(),
+            links: observation.links,
+            arp_all: observation.kernel.arp_all,
+            default_links: observation.default_links,
+            gateways: observation.gateways,
+            api_servers,
+            paths: self.paths()?,
+            ..self.lasting.clone()
+        })
     }
 }
 
@@ -94,30 +117,43 @@ impl Host for Live {
         Monotonic(u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX))
     }
 
-    fn observe(&mut self, plan: &NodePlan) -> anyhow::Result<(Kernel, Local)> {
-        let module = match self.purpose {
+    fn prepare(&mut self, plan: &NodePlan) {
+        let wanted = real_servers(plan);
+        if wanted != self.paths.wanted {
+            self.paths.wanted = wanted;
+            self.paths.stale.store(true, Ordering::Relaxed);
+        }
+        self.module = match self.purpose {
             Purpose::Change if needs_ipvs(plan) => IpvsModule::Load,
             Purpose::Change | Purpose::Look => IpvsModule::AsFound,
         };
-        let observation = self.linux.observe(module)?;
-        for sentence in observation.left_out.difference(&self.left_out) {
-            tracing::info!("not looked at: {sentence}");
+    }
+
+    fn observe(&mut self, attention: Attention<'_>, have: &mut Kernel) -> anyhow::Result<Sight> {
+        match attention {
+            Attention::Everything => {
+                self.sentry = Sentry::default();
+                let mut observation = self.linux.observe(self.module)?;
+                let now = std::mem::take(&mut observation.kernel);
+                observation.kernel.schedulers.clone_from(&now.schedulers);
+                observation.kernel.arp_all = now.arp_all;
+                let sight = Sight::between(have, &now);
+                *have = now;
+                Ok(Sight { local: Some(self.local(observation)?), ..sight })
+            }
+            Attention::Audit(named) => {
+                let servers = &mut have.virtual_servers;
+                let (observation, changed) =
+                    self.linux.audit(self.module, &mut self.sentry, named, servers)?;
+                let network_changed = exchange_network(have, &observation.kernel);
+                let local = Some(self.local(observation)?);
+                Ok(Sight { local, network_changed, servers_changed: changed })
+            }
+            Attention::Servers(keys) => {
+                let servers_changed = self.linux.observe_servers(keys, &mut have.virtual_servers)?;
+                Ok(Sight { local: None, network_changed: false, servers_changed })
+            }
         }
-        self.left_out = observation.left_out;
-        let api_servers = self.api_servers.read().map(|known| known.clone()).unwrap_or_default();
-        let kernel = observation.kernel;
-        let local = Local {
-            ipvs: observation.ipvs,
-            schedulers: kernel.schedulers.clone().unwrap_or_default(),
-            links: observation.links,
-            arp_all: kernel.arp_all,
-            default_links: observation.default_links,
-            gateways: observation.gateways,
-            api_servers,
-            paths: self.paths(plan)?,
-            ..self.lasting.clone()
-        };
-        Ok((kernel, local))
     }
 
     fn apply(&mut self, ops: &[Op]) -> Vec<(usize, Refusal)> {
@@ -143,6 +179,17 @@ impl Host for Live {
             Err(error) => tracing::warn!(vips = vips_text(), %error, "VIPs could not be announced"),
         }
     }
+}
+
+/// Puts what was read of the rest of the kernel in the place of what was known. Whether it differs.
+fn exchange_network(have: &mut Kernel, now: &Kernel) -> bool {
+    let servers = std::mem::take(&mut have.virtual_servers);
+    let changed = have != now;
+    if changed {
+        have.clone_from(now);
+    }
+    have.virtual_servers = servers;
+    changed
 }
 
 /// Whether anything that the plan wants stands in the IPVS table.

@@ -8,12 +8,14 @@
 //!
 //! Stopping changes nothing in the kernel: it ends between two phases, each of which is complete in itself.
 
+mod account;
 pub mod announcer;
 pub mod backoff;
 pub mod health;
 pub mod host;
 pub mod ledger;
 pub mod live;
+pub mod look;
 pub mod pass;
 pub mod phase;
 pub mod worker;
@@ -44,6 +46,7 @@ use announcer::Announcer;
 use health::Health;
 use ledger::Ledger;
 use live::{Live, Purpose};
+use look::News;
 use pass::Engine;
 use worker::{Wake, Worker};
 
@@ -128,12 +131,13 @@ fn worker(
     };
     let engine = Engine::new(Live::open(lasting, api_servers, Purpose::Change)?, ledger);
     let announcer = Announcer::default();
-    let (refused, failing) = (None, None);
+    let (refused, failing, news, unpublished) = (None, None, News::Everything, true);
     Ok(Worker {
         engine,
         node,
         copy,
         plan,
+        news,
         seen,
         troubles,
         reports,
@@ -142,6 +146,7 @@ fn worker(
         known,
         refused,
         failing,
+        unpublished,
     })
 }
 

@@ -1,23 +1,22 @@
 //! One pass: from what is, by what is wanted, to what is reported.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use lvs_core::kernel::{Kernel, Op};
-use lvs_core::local::{Local, Probe};
+use lvs_core::kernel::Op;
+use lvs_core::local::Probe;
 use lvs_core::names::ServiceName;
-use lvs_core::node_plan::{NodePlan, PlannedService};
-use lvs_core::node_report::{NodeReport, Trouble};
-use lvs_core::reason::Reason;
+use lvs_core::node_plan::NodePlan;
 use lvs_core::time::Monotonic;
-use lvs_core::wanted::{Hold, Phase, Scope, Wanted};
+use lvs_core::wanted::Failure;
 
 use super::backoff::Backoff;
 use super::host::Host;
 use super::ledger::Ledger;
-use super::phase::{Hands, Progress};
+use super::look::{News, View};
+use super::phase::{Batch, Hands, Progress, Tried};
 
 /// How often one pass looks, acts and probes: operations, then probes, then what the probes allow, and once more for
 /// what somebody else changed meanwhile. What is left then waits for the next pass.
@@ -32,34 +31,38 @@ pub struct Engine<H> {
     pub ledger: Ledger,
     /// Set from outside to end a pass before its next phase.
     pub stop: Arc<AtomicBool>,
-    probes: BTreeMap<IpAddr, Probe>,
+    /// The node as it was last seen.
+    pub view: View,
+    /// Whether `view` can be relied on.
+    pub(super) has_view: bool,
+    /// What could not be done so far.
+    pub(super) outstanding: Outstanding,
+    /// The services of which something has changed in the present pass, where not everything was concluded anew.
+    pub(super) concerned: BTreeSet<ServiceName>,
+    pub(super) probes: BTreeMap<IpAddr, Probe>,
     backoff: Backoff,
 }
 
-/// What is, what is wanted, and what is left to do.
-#[derive(Debug)]
-pub struct View {
-    /// The kernel.
-    pub kernel: Kernel,
-    /// The local facts.
-    pub local: Local,
-    /// The kernel as it should be.
-    pub wanted: Wanted,
-    /// What is left to do.
-    pub phases: Vec<Phase>,
-    /// What is held.
-    pub holds: Vec<Hold>,
-    /// When to look again, as far as the plan's own timing goes.
+/// What could not be done under the present plan.
+#[derive(Clone, Debug, Default)]
+pub struct Outstanding {
+    /// Operations that failed, that wait for their next try, or that were left out because of one of these.
+    pub failures: Vec<Failure>,
+    /// Operations that succeeded before, were undone by somebody else, and now wait for their next try.
+    pub undone: Vec<Op>,
+    /// When the first of those that wait is due.
     pub due: Option<Monotonic>,
 }
 
 /// What came of a pass.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Outcome {
-    /// The node after it.
-    pub view: View,
-    /// What was tried, what failed, and when the next try is due.
-    pub progress: Progress,
+    /// Every operation that was tried.
+    pub batches: Vec<Batch>,
+    /// What could not be done, this time and before.
+    pub outstanding: Outstanding,
+    /// The services of which anything can have changed; `None`: everything can have.
+    pub concerned: Option<BTreeSet<ServiceName>>,
 }
 
 /// Why a pass ended early.
@@ -79,108 +82,125 @@ pub enum PassError {
 impl<H: Host> Engine<H> {
     /// An engine that has tried nothing yet.
     pub fn new(host: H, ledger: Ledger) -> Self {
-        let (probes, backoff) = (BTreeMap::new(), Backoff::default());
-        Self { host, ledger, stop: Arc::default(), probes, backoff }
+        Self {
+            host,
+            ledger,
+            stop: Arc::default(),
+            view: View::default(),
+            has_view: false,
+            outstanding: Outstanding::default(),
+            concerned: BTreeSet::new(),
+            probes: BTreeMap::new(),
+            backoff: Backoff::default(),
+        }
     }
 
     /// What failed under another plan is tried again at once.
     pub fn plan_changed(&mut self) {
         self.backoff.forget();
+        if self.outstanding.due.is_some() {
+            self.outstanding.due = Some(self.host.now());
+        }
     }
 
-    /// Brings the node as near to the plan as it goes now.
+    /// Brings the node as near to the plan as it goes now, everything looked at.
     ///
     /// # Errors
     /// [`PassError`]; whatever was done until then is complete in itself.
     pub fn pass(&mut self, plan: &NodePlan) -> Result<Outcome, PassError> {
-        let mut tried = Vec::new();
+        self.follow(plan, News::Everything)
+    }
+
+    /// Brings the node as near to the plan as it goes now, after what is known to have changed.
+    ///
+    /// # Errors
+    /// [`PassError`]; whatever was done until then is complete in itself, and the next pass must be told
+    /// [`News::Everything`].
+    pub fn follow(&mut self, plan: &NodePlan, mut news: News) -> Result<Outcome, PassError> {
+        self.concerned.clear();
+        let mut outcome = Outcome::default();
+        let mut whole = false;
         for _ in 0..ROUNDS {
-            let view = self.look(plan)?;
-            let mut progress = self.act(&view)?;
-            tried.append(&mut progress.tried);
-            let probed = self.probe(&view.wanted);
+            let anew = self.look_for(plan, &news)?;
+            whole |= anew;
+            let progress = self.act();
+            self.has_view = progress.is_ok();
+            let progress = progress?;
+            self.remember(&progress, anew);
+            let probed = self.probe();
+            news = if probed { News::Plan } else { done(&progress.batches) };
+            outcome.batches.extend(progress.batches);
             if !progress.changed && !probed {
-                progress.tried = tried;
-                return Ok(Outcome { view, progress });
+                return Ok(self.came_of(outcome, whole));
             }
         }
         // Somebody else keeps changing what we change: say how it stands now, and go on with the next pass.
-        let view = self.look(plan)?;
-        let due = Some(self.host.now());
-        Ok(Outcome { view, progress: Progress { tried, due, ..Progress::default() } })
+        self.look_for(plan, &News::Plan)?;
+        self.outstanding.due = Some(self.host.now());
+        Ok(self.came_of(outcome, true))
     }
 
-    /// Sees what is, and concludes what is wanted and left to do.
+    fn came_of(&mut self, outcome: Outcome, whole: bool) -> Outcome {
+        self.backoff.ran(self.host.now());
+        let concerned = (!whole).then(|| self.concerned.clone());
+        Outcome { outstanding: self.outstanding.clone(), concerned, ..outcome }
+    }
+
+    /// Does what is left to do, as far as nothing speaks against it now.
     ///
     /// # Errors
-    /// [`PassError::Observe`].
-    pub fn look(&mut self, plan: &NodePlan) -> Result<View, PassError> {
-        let (kernel, mut local) = self.host.observe(plan).map_err(PassError::Observe)?;
-        // A probe says nothing of a time after which somebody else was to have the VIP.
-        self.probes.retain(|vip, _| attracts(plan, *vip));
-        local.ours = self.ledger.custody().addresses();
-        local.probes.extend(self.probes.iter().map(|(vip, probe)| (*vip, probe.clone())));
-        let (wanted, due) = lvs_core::render::render(plan, &local, self.host.now());
-        let (phases, holds) =
-            lvs_core::diff::diff(&wanted, &kernel, self.ledger.custody(), &Scope::Everything);
-        Ok(View { kernel, local, wanted, phases, holds, due })
-    }
-
-    /// The report on an outcome.
-    #[must_use]
-    pub fn report(&self, plan: &NodePlan, outcome: &Outcome) -> NodeReport {
-        let View { kernel, local, wanted, holds, .. } = &outcome.view;
-        let failures = &outcome.progress.failures;
-        let mut report =
-            lvs_core::report::report(plan, local, wanted, kernel, self.ledger.custody(), holds, failures);
-        for op in &outcome.progress.undone {
-            accuse(&mut report, plan, wanted, op);
-        }
-        report
-    }
-
-    fn act(&mut self, view: &View) -> Result<Progress, PassError> {
-        if view.phases.is_empty() {
+    /// [`PassError::Custody`], and [`PassError::Stopped`] between two phases.
+    pub fn act(&mut self) -> Result<Progress, PassError> {
+        if self.view.phases.is_empty() {
             return Ok(Progress::default());
         }
-        let Self { host, ledger, backoff, stop, .. } = self;
-        Hands { host, ledger, backoff, stop }.work(view)
+        let Self { host, ledger, backoff, stop, view, .. } = self;
+        let progress = Hands { host, ledger, backoff, stop }.work(view)?;
+        self.backoff.ran(self.host.now());
+        Ok(progress)
+    }
+
+    /// Keeps in mind what could not be done: of a look at everything that is all there is.
+    fn remember(&mut self, progress: &Progress, whole: bool) {
+        let outstanding = &mut self.outstanding;
+        if whole {
+            *outstanding = Outstanding::default();
+        }
+        for failure in &progress.outstanding.failures {
+            if !outstanding.failures.contains(failure) {
+                outstanding.failures.push(failure.clone());
+            }
+        }
+        outstanding.undone.extend(&progress.outstanding.undone);
+        outstanding.due = [outstanding.due, progress.outstanding.due].into_iter().flatten().min();
     }
 
     /// Makes the probes that are due. Whether there were any.
-    fn probe(&mut self, wanted: &Wanted) -> bool {
-        if wanted.probes.is_empty() {
+    fn probe(&mut self) -> bool {
+        if self.view.wanted.probes.is_empty() {
             return false;
         }
-        let outcomes = self.host.probe(&wanted.probes);
+        let outcomes = self.host.probe(&self.view.wanted.probes);
         let at = self.host.now();
         self.probes.extend(outcomes.into_iter().map(|(vip, outcome)| (vip, Probe { at, outcome })));
         true
     }
 }
 
-fn attracts(plan: &NodePlan, vip: IpAddr) -> bool {
-    plan.services.values().any(|part| part.vips.get(&vip).is_some_and(|planned| planned.attract))
+/// What has changed by operations.
+fn done(batches: &[Batch]) -> News {
+    let (mut servers, mut network) = (BTreeSet::new(), false);
+    for batch in batches {
+        let (of_batch, other) = batch.touched();
+        servers.extend(of_batch);
+        network |= other;
+    }
+    News::Done { servers, network }
 }
 
-/// Says of the services that an operation is for, else of the node, that somebody else keeps undoing it.
-fn accuse(report: &mut NodeReport, plan: &NodePlan, wanted: &Wanted, op: &Op) {
-    let message =
-        format!("somebody else keeps undoing this, which is therefore done more and more rarely: {op}");
-    let trouble = Trouble::new(Reason::ForeignChange, message);
-    let owner = op.virtual_server().and_then(|key| wanted.owners.get(&key));
-    let concerned = |name: &ServiceName, part: &PlannedService| match owner {
-        Some(owner) => owner == name,
-        None => op.vip().is_some_and(|vip| part.vips.contains_key(&vip)),
-    };
-    let mut of_node = true;
-    for (name, _) in plan.services.iter().filter(|(name, part)| concerned(name, part)) {
-        if let Some(service) = report.services.get_mut(name) {
-            service.troubles.insert(trouble.clone());
-            of_node = false;
-        }
-    }
-    if of_node {
-        report.node.troubles.insert(trouble);
+impl Outcome {
+    /// Every operation that was tried, and what the kernel said to it.
+    pub fn tried(&self) -> impl Iterator<Item = Tried> {
+        self.batches.iter().flat_map(Batch::tried)
     }
 }

@@ -4,14 +4,16 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use lvs_core::diff::Run;
+use lvs_core::ipvs::VirtualServerKey;
 use lvs_core::kernel::{Op, Refusal};
 use lvs_core::time::Monotonic;
-use lvs_core::wanted::{Failure, Phase, PhaseName};
+use lvs_core::wanted::{Phase, PhaseName};
 
 use super::backoff::{Backoff, Waiting};
 use super::host::Host;
 use super::ledger::Ledger;
-use super::pass::{PassError, View};
+use super::look::View;
+use super::pass::{Outstanding, PassError};
 
 /// An operation that was tried, and what the kernel said.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -26,17 +28,45 @@ pub struct Tried {
     pub refusal: Option<Refusal>,
 }
 
+/// The operations of one phase that were tried.
+#[derive(Debug)]
+pub struct Batch {
+    phase: PhaseName,
+    ops: Vec<Op>,
+    /// What was refused, by its place in `ops`.
+    refused: BTreeMap<usize, Refusal>,
+}
+
+impl Batch {
+    /// How many there are.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.ops.len()
+    }
+
+    /// Each operation, and what the kernel said to it.
+    pub fn tried(&self) -> impl Iterator<Item = Tried> {
+        self.ops.iter().enumerate().map(|(place, op)| Tried {
+            phase: self.phase,
+            op: *op,
+            refusal: self.refused.get(&place).copied(),
+        })
+    }
+
+    /// The virtual servers that were changed, and whether anything else was.
+    pub(super) fn touched(&self) -> (impl Iterator<Item = VirtualServerKey>, bool) {
+        let servers = self.ops.iter().filter_map(Op::virtual_server);
+        (servers, self.ops.iter().any(|op| op.virtual_server().is_none()))
+    }
+}
+
 /// What became of a diff's phases.
 #[derive(Debug, Default)]
 pub struct Progress {
     /// Every operation that was tried.
-    pub tried: Vec<Tried>,
-    /// Operations that failed, that wait for their next try, or that were left out because of one of these.
-    pub failures: Vec<Failure>,
-    /// Operations that succeeded before, were undone by somebody else, and now wait for their next try.
-    pub undone: Vec<Op>,
-    /// When the first of those that wait is due.
-    pub due: Option<Monotonic>,
+    pub batches: Vec<Batch>,
+    /// What could not be done.
+    pub outstanding: Outstanding,
     /// Whether anything was changed, in the kernel or in custody.
     pub changed: bool,
 }
@@ -50,58 +80,84 @@ pub(super) struct Hands<'a, H> {
 }
 
 impl<H: Host> Hands<'_, H> {
-    /// Does the phases of a view, in order.
+    /// Does the phases of a view, in order, and takes them out of it.
     ///
     /// # Errors
     /// Where custody cannot be written (then no operation was done whose custody is not on disk), and between two
     /// phases where the agent is being stopped.
-    pub(super) fn work(mut self, view: &View) -> Result<Progress, PassError> {
+    pub(super) fn work(mut self, view: &mut View) -> Result<Progress, PassError> {
         let mut progress = Progress::default();
-        let mut run = Run::new(&view.wanted, &view.kernel, self.ledger.custody(), &view.phases);
-        for phase in &view.phases {
+        let phases = std::mem::take(&mut view.phases);
+        let mut run = Run::new(&view.wanted, &view.kernel, self.ledger.custody(), &phases);
+        for phase in phases {
             if self.stop.load(Ordering::Relaxed) {
                 return Err(PassError::Stopped);
             }
             self.phase(phase, &mut run, &mut progress)?;
         }
-        progress.failures = run.failures().to_vec();
+        progress.outstanding.failures = run.failures().to_vec();
         Ok(progress)
     }
 
-    fn phase(&mut self, phase: &Phase, run: &mut Run, progress: &mut Progress) -> Result<(), PassError> {
+    fn phase(&mut self, mut phase: Phase, run: &mut Run, progress: &mut Progress) -> Result<(), PassError> {
         let now = self.host.now();
-        let ahead = self.ahead(phase, run, progress, now);
-        let before = run.before(phase, &ahead);
+        let out = self.leave_out(&mut phase, run, progress, now);
+        let before = run.before(&phase, &out);
         self.ledger.append(&before)?;
-        let refused: BTreeMap<usize, Refusal> = self.host.apply(&ahead).into_iter().collect();
-        for (place, op) in ahead.iter().enumerate() {
+        let refused: BTreeMap<usize, Refusal> = self.host.apply(&phase.ops).into_iter().collect();
+        for (place, op) in phase.ops.iter().enumerate() {
             let refusal = refused.get(&place).copied();
             self.backoff.note(op, refusal, now);
             run.tried(phase.name, op, refusal.map_or(Ok(()), Err));
-            progress.tried.push(Tried { phase: phase.name, op: *op, refusal });
         }
-        let after = run.after(phase);
+        let after = run.after(&phase);
         self.ledger.append(&after)?;
-        progress.changed |= !(ahead.is_empty() && before.is_empty() && after.is_empty());
+        progress.changed |= !(phase.ops.is_empty() && before.is_empty() && after.is_empty());
+        if !phase.ops.is_empty() {
+            let ops = std::mem::take(&mut phase.ops);
+            progress.batches.push(Batch { phase: phase.name, ops, refused });
+        }
         Ok(())
     }
 
-    /// The operations that go ahead now; the others are noted as failures.
-    fn ahead(&self, phase: &Phase, run: &mut Run, progress: &mut Progress, now: Monotonic) -> Vec<Op> {
-        let mut ahead = Vec::with_capacity(phase.ops.len());
-        for op in &phase.ops {
-            if !run.admits(phase.name, op) {
-                run.left_out(phase.name, op, None);
-            } else if let Some(Waiting { until, refusal }) = self.backoff.waiting(op, now) {
-                run.left_out(phase.name, op, refusal);
-                progress.due = Some(progress.due.map_or(until, |due| due.min(until)));
-                if refusal.is_none() {
-                    progress.undone.push(*op);
-                }
-            } else {
-                ahead.push(*op);
+    /// Takes out of a phase the operations that do not go ahead now, and notes them as failures.
+    fn leave_out(
+        &self,
+        phase: &mut Phase,
+        run: &mut Run,
+        progress: &mut Progress,
+        now: Monotonic,
+    ) -> Vec<Op> {
+        let mut out = Vec::new();
+        phase.ops.retain(|op| {
+            let ahead = self.goes_ahead(phase.name, op, run, progress, now);
+            if !ahead {
+                out.push(*op);
             }
+            ahead
+        });
+        out
+    }
+
+    fn goes_ahead(
+        &self,
+        phase: PhaseName,
+        op: &Op,
+        run: &mut Run,
+        progress: &mut Progress,
+        now: Monotonic,
+    ) -> bool {
+        if !run.admits(phase, op) {
+            run.left_out(phase, op, None);
+            return false;
         }
-        ahead
+        let Some(Waiting { until, refusal }) = self.backoff.waiting(op, now) else { return true };
+        run.left_out(phase, op, refusal);
+        let due = &mut progress.outstanding.due;
+        *due = Some(due.map_or(until, |due| due.min(until)));
+        if refusal.is_none() {
+            progress.outstanding.undone.push(*op);
+        }
+        false
     }
 }

@@ -1,5 +1,6 @@
 //! The thread that owns the kernel: it waits for a reason to look, makes a pass, announces, reports.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -8,16 +9,19 @@ use std::time::Duration;
 
 use lvs_core::epoch::SeenEpochs;
 use lvs_core::names::NodeName;
-use lvs_core::node_plan::NodePlan;
+use lvs_core::node_plan::{NodePlan, PlannedService};
 use lvs_core::node_report::{NodeReport, Trouble};
 use lvs_core::reason::Reason;
+use lvs_core::render::Before;
 use lvs_core::time::Monotonic;
 use tokio::sync::watch;
 
 use super::announcer::Announcer;
 use super::health::Health;
 use super::host::Host;
+use super::look::News;
 use super::pass::{Engine, Outcome, PassError};
+use super::phase::Batch;
 use crate::state::plan_copy::{self, PlanCopy};
 
 /// The whole kernel is looked at this often even where nothing seems to happen, in milliseconds: changes of the IPVS
@@ -26,6 +30,9 @@ const AUDIT: u64 = 2000;
 /// The shortest time between two passes, in milliseconds: somebody who keeps changing the kernel gets no more of the
 /// processor than this.
 const PAUSE: u64 = 50;
+
+/// More operations than this are counted in the log and not told one by one.
+const MANY: usize = 256;
 
 /// A reason to look.
 #[derive(Debug)]
@@ -49,6 +56,8 @@ pub struct Worker<H> {
     pub copy: PathBuf,
     /// The plan in force.
     pub plan: Option<NodePlan>,
+    /// What has changed since the last pass.
+    pub news: News,
     /// The highest epochs seen.
     pub seen: SeenEpochs,
     /// What is wrong with the agent itself and part of each report.
@@ -65,6 +74,8 @@ pub struct Worker<H> {
     pub refused: Option<Trouble>,
     /// Why the last pass was impossible.
     pub failing: Option<String>,
+    /// Whether what is to be said has changed by anything but a pass.
+    pub unpublished: bool,
 }
 
 impl<H: Host> Worker<H> {
@@ -99,8 +110,8 @@ impl<H: Host> Worker<H> {
         if let Some(before) = self.plan.as_ref().filter(|_| !plan.complete) {
             complete_from(&mut plan, before);
         }
-        if self.plan.as_ref() == Some(&*plan) {
-            self.refused = None;
+        if self.plan.as_ref().is_some_and(|before| is_same(before, &plan)) {
+            self.unpublished |= self.refused.take().is_some();
             return;
         }
         if let Err(trouble) = self.seen.admit(&plan) {
@@ -108,9 +119,10 @@ impl<H: Host> Worker<H> {
                 tracing::error!(reason = %trouble.reason, "{}", trouble.message);
             }
             self.refused = Some(trouble);
+            self.unpublished = true;
             return;
         }
-        self.refused = None;
+        self.unpublished |= self.refused.take().is_some();
         tracing::info!(
             epoch = plan.epoch,
             lineage = plan.lineage,
@@ -119,6 +131,8 @@ impl<H: Host> Worker<H> {
             "following a new plan"
         );
         self.engine.plan_changed();
+        let news = self.plan.as_ref().map_or(News::Plan, |before| difference(before, &plan));
+        self.news = std::mem::replace(&mut self.news, News::Audit).and(news);
         // Only a whole plan is good enough to start from. It is kept before it is followed.
         if plan.complete {
             self.keep_copy(&plan);
@@ -143,10 +157,12 @@ impl<H: Host> Worker<H> {
             self.health.came_round(true);
             return None;
         };
-        let due = match self.engine.pass(&plan) {
+        let news = std::mem::replace(&mut self.news, News::Audit);
+        let due = match self.engine.follow(&plan, news) {
             Ok(outcome) => self.conclude(&plan, &outcome),
             Err(PassError::Stopped) => None,
             Err(error) => {
+                self.news = News::Everything;
                 self.fail(&plan, &error.into());
                 None
             }
@@ -158,13 +174,17 @@ impl<H: Host> Worker<H> {
     fn conclude(&mut self, plan: &NodePlan, outcome: &Outcome) -> Option<Monotonic> {
         log(outcome);
         self.failing = None;
-        let announce = self.announcer.announce(&outcome.view, &mut self.engine.host);
-        let mut report = self.engine.report(plan, outcome);
-        self.known.clone_from(&report);
-        report.node.troubles.extend(self.troubles.iter().chain(&self.refused).cloned());
-        self.publish(report);
+        let announce = self.announcer.announce(&self.engine.view, &mut self.engine.host);
+        let unchanged = outcome.concerned.as_ref().is_some_and(BTreeSet::is_empty);
+        if !unchanged || self.unpublished {
+            self.engine.report_again(&mut self.known, plan, outcome);
+            let mut report = self.known.clone();
+            report.node.troubles.extend(self.troubles.iter().chain(&self.refused).cloned());
+            self.publish(report);
+            self.unpublished = false;
+        }
         self.health.came_round(true);
-        [outcome.view.due, outcome.progress.due, announce].into_iter().flatten().min()
+        [self.engine.view.due, outcome.outstanding.due, announce].into_iter().flatten().min()
     }
 
     /// Says that a pass was impossible, once for each different reason, beside what was last known of the node.
@@ -175,6 +195,7 @@ impl<H: Host> Worker<H> {
             self.failing = Some(message.clone());
         }
         self.health.came_round(false);
+        self.unpublished = true;
         let mut report = self.known.clone();
         if report.node.lineage.is_empty() {
             // No pass has been possible yet. The operator hears only an agent that follows a plan of its own.
@@ -197,6 +218,46 @@ impl<H: Host> Worker<H> {
     }
 }
 
+/// Whether two plans say the same; parts that both share are not looked at.
+fn is_same(before: &NodePlan, plan: &NodePlan) -> bool {
+    before.epoch == plan.epoch
+        && is_same_for_node(before, plan)
+        && before.services.len() == plan.services.len()
+        && before
+            .services
+            .iter()
+            .zip(&plan.services)
+            .all(|((one, part), (other, now))| one == other && same(part, now))
+}
+
+/// What of a plan is other than in the one before it.
+#[must_use]
+pub fn difference(before: &NodePlan, plan: &NodePlan) -> News {
+    if !is_same_for_node(before, plan) || before.services.len() != plan.services.len() {
+        return News::Plan;
+    }
+    let mut forms = Before::new();
+    for ((name, part), (other, now)) in before.services.iter().zip(&plan.services) {
+        if name != other {
+            return News::Plan;
+        }
+        if !same(part, now) {
+            forms.insert(name.clone(), part.clone());
+        }
+    }
+    News::Forms(forms)
+}
+
+/// Whether all but the services and who wrote it is the same.
+fn is_same_for_node(before: &NodePlan, plan: &NodePlan) -> bool {
+    let NodePlan { epoch: _, lineage, complete, settings, services: _ } = plan;
+    before.lineage == *lineage && before.complete == *complete && before.settings == *settings
+}
+
+fn same(one: &Arc<PlannedService>, other: &Arc<PlannedService>) -> bool {
+    Arc::ptr_eq(one, other) || one == other
+}
+
 /// What an incomplete plan does not say stays as the plan before said it.
 fn complete_from(plan: &mut NodePlan, before: &NodePlan) {
     if plan.lineage == before.lineage && plan.epoch >= before.epoch {
@@ -207,8 +268,14 @@ fn complete_from(plan: &mut NodePlan, before: &NodePlan) {
 }
 
 fn log(outcome: &Outcome) {
-    for tried in &outcome.progress.tried {
+    let count: usize = outcome.batches.iter().map(Batch::count).sum();
+    let many = count > MANY;
+    if many {
+        tracing::info!("{count} operations; those that were refused follow");
+    }
+    for tried in outcome.tried() {
         match tried.refusal {
+            None if many => {}
             None => tracing::info!(phase = ?tried.phase, "{}", tried.op),
             Some(refusal) => tracing::error!(phase = ?tried.phase, ?refusal, "refused: {}", tried.op),
         }

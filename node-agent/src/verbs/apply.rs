@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use lvs_core::kernel::Kernel;
 use lvs_core::names::NodeName;
 use lvs_core::node_plan::NodePlan;
-use lvs_core::wanted::{Failure, Hold, PhaseName};
+use lvs_core::wanted::{Failure, Hold, PhaseName, Wanted};
 use serde::Serialize;
 
 use super::diff::{NamedTrouble, held, troubles};
@@ -19,6 +19,7 @@ use crate::plan_source::once;
 use crate::run::announcer::Announcer;
 use crate::run::ledger::Ledger;
 use crate::run::live::{Live, Purpose};
+use crate::run::look::View;
 use crate::run::pass::{Engine, Outcome};
 use crate::run::phase::Tried;
 use crate::state::lock::Lock;
@@ -28,7 +29,7 @@ use crate::state::plan_copy;
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Applied<'a> {
-    operations: &'a [Tried],
+    operations: Vec<Tried>,
     failures: &'a [Failure],
     holds: &'a [Hold],
     troubles: Vec<NamedTrouble<'a>>,
@@ -51,15 +52,15 @@ pub fn run(arguments: &arguments::Apply) -> anyhow::Result<bool> {
     if arguments.dry_run {
         let mut engine = Standing::of(&arguments.stand, &arguments.folders, &node, &plan)?.engine();
         let outcome = engine.pass(&plan)?;
-        return report(arguments.output, &outcome, true);
+        return report(arguments.output, &engine.view, &outcome, true);
     }
     once::require_this_host(&arguments.origin, &arguments.node, &node)?;
     let _lock = Lock::take()?;
     require_present(&arguments.folders, &node, &plan)?;
     let mut engine = here(&arguments.folders, crate::local::lasting(&node)?)?;
     let outcome = engine.pass(&plan)?;
-    Announcer::default().announce(&outcome.view, &mut engine.host);
-    report(arguments.output, &outcome, false)
+    Announcer::default().announce(&engine.view, &mut engine.host);
+    report(arguments.output, &engine.view, &outcome, false)
 }
 
 /// A plan of a lower epoch than the agent of this node has followed comes from an operator that leads no more.
@@ -85,23 +86,27 @@ pub(super) fn here(folders: &StateFolders, lasting: lvs_core::local::Local) -> a
 }
 
 /// Prints an outcome. Whether nothing failed, is held, or is in the way.
-pub(super) fn report(format: arguments::Format, outcome: &Outcome, supposed: bool) -> anyhow::Result<bool> {
-    let (view, progress) = (&outcome.view, &outcome.progress);
+pub(super) fn report(
+    format: arguments::Format,
+    view: &View,
+    outcome: &Outcome,
+    supposed: bool,
+) -> anyhow::Result<bool> {
     let applied = Applied {
-        operations: &progress.tried,
-        failures: &progress.failures,
+        operations: outcome.tried().collect(),
+        failures: &outcome.outstanding.failures,
         holds: &view.holds,
         troubles: troubles(&view.wanted),
         end_state: supposed.then_some(&view.kernel),
     };
-    print::print(format, &applied, || describe(&applied, outcome))?;
+    print::print(format, &applied, || describe(&applied, &view.wanted))?;
     Ok(applied.failures.is_empty() && applied.holds.is_empty() && applied.troubles.is_empty())
 }
 
-fn describe(applied: &Applied, outcome: &Outcome) -> String {
+fn describe(applied: &Applied, wanted: &Wanted) -> String {
     let mut text = String::new();
     let mut phase: Option<PhaseName> = None;
-    for tried in applied.operations {
+    for tried in &applied.operations {
         if phase != Some(tried.phase) {
             let _ = writeln!(text, "{:?}", tried.phase);
             phase = Some(tried.phase);
@@ -116,7 +121,7 @@ fn describe(applied: &Applied, outcome: &Outcome) -> String {
             let _ = writeln!(text, "left out: {op}");
         }
     }
-    text.push_str(&held(applied.holds, &outcome.view.wanted));
+    text.push_str(&held(applied.holds, wanted));
     if text.is_empty() {
         text.push_str("nothing to do\n");
     }

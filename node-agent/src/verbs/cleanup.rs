@@ -21,7 +21,8 @@ pub fn run(arguments: &arguments::Cleanup) -> anyhow::Result<bool> {
     let nothing = NodePlan::empty(0, "");
     if arguments.dry_run {
         let mut engine = Standing::here(&arguments.folders, &node, &nothing)?.engine();
-        return apply::report(arguments.output, &engine.pass(&nothing)?, true);
+        let outcome = engine.pass(&nothing)?;
+        return apply::report(arguments.output, &engine.view, &outcome, true);
     }
     let _lock = Lock::take()?;
     let copy = arguments.folders.plan_copy();
@@ -34,10 +35,10 @@ pub fn run(arguments: &arguments::Cleanup) -> anyhow::Result<bool> {
     }
     let mut engine = apply::here(&arguments.folders, crate::local::lasting(&node)?)?;
     let outcome = engine.pass(&nothing)?;
-    apply::report(arguments.output, &outcome, false)?;
-    let left = &engine.ledger.custody().claims;
-    for item in left.keys() {
-        tracing::error!("still ours: {}", text::item(item));
+    apply::report(arguments.output, &engine.view, &outcome, false)?;
+    let left = engine.ledger.custody();
+    for (item, _) in left.items() {
+        tracing::error!("still ours: {}", text::item(&item));
     }
-    Ok(left.is_empty())
+    Ok(left.is_clean())
 }

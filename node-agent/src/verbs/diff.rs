@@ -9,7 +9,7 @@ use super::stand::Standing;
 use super::{print, text};
 use crate::arguments;
 use crate::plan_source::once;
-use crate::run::pass::View;
+use crate::run::look::View;
 
 /// What `diff` prints.
 #[derive(Debug, Serialize)]
@@ -40,9 +40,10 @@ pub fn run(arguments: &arguments::Diff) -> anyhow::Result<bool> {
     let written = Standing::written_node(&arguments.stand)?;
     let (node, plan) = once::plan(&arguments.origin, &arguments.node, written)?;
     let standing = Standing::of(&arguments.stand, &arguments.folders, &node, &plan)?;
-    let view = standing.engine().look(&plan)?;
-    let left = Difference::of(&view);
-    print::print(arguments.output, &left, || difference(&view))?;
+    let mut engine = standing.engine();
+    let view = engine.look(&plan)?;
+    let left = Difference::of(view);
+    print::print(arguments.output, &left, || difference(view))?;
     Ok(left.holds.is_empty() && left.troubles.is_empty())
 }
 

@@ -25,8 +25,8 @@ pub fn run(arguments: &arguments::Observe) -> anyhow::Result<()> {
 /// A node for people.
 fn describe(standing: &Standing) -> String {
     let mut ours = String::new();
-    for item in standing.custody.claims.keys() {
-        let _ = writeln!(ours, "  {}", text::item(item));
+    for (item, _) in standing.custody.items() {
+        let _ = writeln!(ours, "  {}", text::item(&item));
     }
     if ours.is_empty() {
         ours.push_str("  nothing\n");

@@ -10,7 +10,7 @@ use super::written;
 use crate::arguments::{Stand, StateFolders};
 use crate::custody::Subject;
 use crate::local::api_servers::Known;
-use crate::run::host::{Host as _, Supposed};
+use crate::run::host::{Attention, Host as _, Supposed};
 use crate::run::ledger::Ledger;
 use crate::run::live::{Live, Purpose};
 use crate::run::pass::Engine;
@@ -55,8 +55,11 @@ impl Standing {
     pub fn here(folders: &StateFolders, node: &NodeName, plan: &NodePlan) -> anyhow::Result<Self> {
         let lasting = crate::local::lasting(node)?;
         let custody = crate::custody::read(&folders.custody(), &Subject::here(&lasting.boot_id)?)?;
-        let (kernel, mut local) = Live::open(lasting, Known::default(), Purpose::Look)?.observe(plan)?;
-        local.ours = custody.addresses();
+        let mut live = Live::open(lasting, Known::default(), Purpose::Look)?;
+        live.prepare(plan);
+        let mut kernel = Kernel::default();
+        let sight = live.observe(Attention::Everything, &mut kernel)?;
+        let local = Local { ours: custody.addresses(), ..sight.local.unwrap_or_default() };
         Ok(Self { kernel, local, custody })
     }
 

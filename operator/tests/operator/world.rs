@@ -161,7 +161,7 @@ impl World {
     }
 
     pub(crate) fn part(&self, node: &str, service: &str) -> Option<PlannedService> {
-        self.plan(node)?.0.services.remove(&ServiceName::new("shop", service))
+        self.plan(node)?.0.services.get(&ServiceName::new("shop", service)).map(|part| (**part).clone())
     }
 
     /// Reports what an agent would that has carried out its present plan.

@@ -188,7 +188,7 @@ fn an_adopted_entry_becomes_ours_whole_and_goes_in_the_end() {
     assert_eq!(node.held(), []);
     node.work();
     assert_eq!(node.kernel.virtual_servers[&server()], node.template());
-    assert_eq!(node.owned.claims[&Item::VirtualServer(server())], Claim::Adopted);
+    assert_eq!(node.owned.claim(&Item::VirtualServer(server())), Some(Claim::Adopted));
     assert_eq!(node.left(), [""; 0]);
     node.wanted = Wanted::default();
     node.work();

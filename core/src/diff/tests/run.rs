@@ -12,7 +12,7 @@ fn run(node: &Node, refuse: impl Fn(&Op) -> Option<Refusal>) -> (Vec<String>, Cu
         for op in &out {
             run.left_out(phase.name, op, None);
         }
-        run.before(phase, &ahead).iter().for_each(|record| owned.record(record));
+        run.before(phase, &out).iter().for_each(|record| owned.record(record));
         for op in &ahead {
             let refusal = refuse(op);
             run.tried(phase.name, op, refusal.map_or(Ok(()), Err));
@@ -32,7 +32,7 @@ fn a_refusal_takes_back_what_was_written_for_it() {
     let (done, owned) = run(&node, refuse);
     assert!(!owned.holds(&Item::VirtualServer(server())), "it is somebody else's");
     assert!(done.iter().all(|op| !op.contains("real server") && !op.contains("address eth0")), "{done:?}");
-    assert!(!owned.claims.keys().any(|item| matches!(item, Item::Destination(..))));
+    assert!(!owned.items().any(|(item, _)| matches!(item, Item::Destination(..))));
 }
 
 #[test]
@@ -90,7 +90,7 @@ fn a_link_that_cannot_hide_keeps_every_ipv4_vip_away() {
     let (done, owned) = run(&holder(), refuse);
     assert!(done.iter().all(|op| !op.contains("add address")), "{done:?}");
     assert_eq!(done.len(), 2, "the table needs no hiding: {done:?}");
-    assert!(!owned.claims.keys().any(|item| matches!(item, Item::Address(_) | Item::Arp(_))));
+    assert!(!owned.items().any(|(item, _)| matches!(item, Item::Address(_) | Item::Arp(_))));
 }
 
 #[test]

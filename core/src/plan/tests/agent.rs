@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use crate::custody::Custody;
 use crate::diff::{Run, diff};
 use crate::ipvs::{Timeouts, VirtualServerKey};
-use crate::kernel::{AddressKey, ArpSettings, Kernel};
+use crate::kernel::{AddressKey, ArpSettings, Kernel, Op};
 use crate::local::{Link, Local, Probe, ProbeOutcome};
 use crate::names::{BootId, FEATURES, LinkName};
 use crate::network::{MacAddress, Prefix};
@@ -128,22 +128,18 @@ impl Agent {
     fn run(&mut self, wanted: &Wanted, phases: &[Phase]) {
         let mut run = Run::new(wanted, &self.kernel, &self.custody, phases);
         for phase in phases {
-            let ahead: Vec<_> = phase.ops.iter().filter(|op| run.admits(phase.name, op)).copied().collect();
-            for record in run.before(phase, &ahead) {
-                self.custody.record(&record);
+            let (ahead, out): (Vec<Op>, Vec<Op>) =
+                phase.ops.iter().partition(|op| run.admits(phase.name, op));
+            self.custody.record_all(&run.before(phase, &out));
+            for op in &out {
+                run.left_out(phase.name, op, None);
             }
-            for op in &phase.ops {
-                if ahead.contains(op) {
-                    let result = self.kernel.step(op);
-                    assert_eq!(result, Ok(()), "{op}");
-                    run.tried(phase.name, op, result);
-                } else {
-                    run.left_out(phase.name, op, None);
-                }
+            for op in &ahead {
+                let result = self.kernel.step(op);
+                assert_eq!(result, Ok(()), "{op}");
+                run.tried(phase.name, op, result);
             }
-            for record in run.after(phase) {
-                self.custody.record(&record);
-            }
+            self.custody.record_all(&run.after(phase));
         }
     }
 

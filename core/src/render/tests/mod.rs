@@ -24,7 +24,7 @@ fn wanted(plan: &NodePlan, local: &Local) -> Wanted {
 
 fn with_part(change: impl FnOnce(&mut PlannedService)) -> NodePlan {
     let mut plan = plan();
-    change(plan.services.get_mut(&name()).unwrap());
+    change(plan.part_mut(&name()).unwrap());
     plan
 }
 
@@ -99,7 +99,7 @@ fn services_that_share_a_vip_have_their_duties_together() {
     let mut second = part();
     second.vips.get_mut(&address(VIP)).unwrap().attract = false;
     second.form.as_mut().unwrap().ports = BTreeSet::from(["TCP 443".parse().unwrap()]);
-    plan.services.insert(other, second);
+    plan.services.insert(other, second.into());
     let wanted = wanted(&plan, &local());
     assert!(wants(&wanted, ON_UPLINK));
     assert_eq!(wanted.virtual_servers.len(), 2);
@@ -222,7 +222,7 @@ fn of_two_services_with_one_port_the_first_has_it() {
     let mut plan = plan();
     let mut second = part();
     second.form = Some(ServiceForm { scheduling: Scheduling::by("wlc".parse().unwrap()), ..form() });
-    plan.services.insert(ServiceName::new("web", "zzz"), second);
+    plan.services.insert(ServiceName::new("web", "zzz"), second.into());
     let wanted = wanted(&plan, &local());
     assert_eq!(wanted.owners[&SERVER.parse().unwrap()], name());
     assert_eq!(wanted.virtual_servers[&SERVER.parse().unwrap()].settings.scheduler.as_str(), "rr");

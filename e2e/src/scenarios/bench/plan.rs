@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use lvs_core::ipvs::PortKey;
 use lvs_core::names::{RealServerKey, ServiceName};
@@ -15,22 +16,21 @@ use lvs_core::scheduling::{Scheduling, Thresholds};
 pub(super) fn of(services: u16, real_servers: u8, weight: u32) -> NodePlan {
     let services = (0..services).map(|number| {
         let name = ServiceName::new("bench", &format!("s{number:05}"));
-        (name, service(number, real_servers, weight))
+        (name, Arc::new(service(number, real_servers, weight)))
     });
     NodePlan { services: services.collect(), ..NodePlan::empty(1, "bench") }
 }
 
-/// The plan of weight 1 with another weight at one real server of the service in the middle.
-pub(super) fn with_one_weight(services: u16, real_servers: u8, weight: u32) -> NodePlan {
-    let mut plan = of(services, real_servers, 1);
-    let name = ServiceName::new("bench", &format!("s{:05}", services / 2));
-    let form = plan.services.get_mut(&name).and_then(|part| part.form.as_mut());
-    if let Some(server) = form.and_then(|form| form.real_servers.values_mut().next()) {
-        server.weight = weight;
-    }
-    let numbered = plan.services.get_mut(&name);
-    if let Some(part) = numbered {
+/// The same plan with another weight at one real server of the service in the middle.
+pub(super) fn with_one_weight(plan: &NodePlan, weight: u32) -> NodePlan {
+    let mut plan = plan.clone();
+    let name = ServiceName::new("bench", &format!("s{:05}", plan.services.len() / 2));
+    if let Some(part) = plan.part_mut(&name) {
         part.revision = Revision { number: weight, hash: u64::from(weight) };
+        let form = part.form.as_mut();
+        if let Some(server) = form.and_then(|form| form.real_servers.values_mut().next()) {
+            server.weight = weight;
+        }
     }
     plan
 }

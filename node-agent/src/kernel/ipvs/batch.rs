@@ -13,8 +13,8 @@ pub(super) trait Receiver {
     /// The family's present number, after loading IPVS where it is missing; none where the kernel has no IPVS.
     fn resolve(&mut self) -> Result<Option<u16>, Error>;
 
-    /// Sends requests, each with its operation's place, under a number of the family, and yields an answer to each.
-    fn send(&mut self, family: u16, requests: &[(usize, Request)]) -> Vec<Answer>;
+    /// Sends `count` requests under a number of the family, and yields an answer to each.
+    fn send(&mut self, family: u16, count: usize, request: &dyn Fn(usize) -> Option<Request>) -> Vec<Answer>;
 }
 
 /// The kernel, by a generic netlink socket; at most `longest` requests go in one send.
@@ -28,24 +28,22 @@ impl Receiver for Kernel<'_> {
         family::resolve(self.socket, IpvsModule::Load)
     }
 
-    fn send(&mut self, family: u16, requests: &[(usize, Request)]) -> Vec<Answer> {
-        let (doing, count) = ("changing the IPVS table", requests.len());
-        self.socket.batches(doing, count, self.longest, &mut |index, sequence, buffer| {
-            encode(&requests[index].1, family, sequence, false, buffer);
+    fn send(&mut self, family: u16, count: usize, request: &dyn Fn(usize) -> Option<Request>) -> Vec<Answer> {
+        self.socket.batches("changing the IPVS table", count, self.longest, &mut |index, sequence, buffer| {
+            if let Some(request) = request(index) {
+                encode(&request, family, sequence, false, buffer);
+            }
         })
     }
 }
 
 /// Carries out operations in their order and tells which were refused, by their place, in ascending order.
 pub(super) fn carry_out(receiver: &mut impl Receiver, ops: &[Op]) -> Vec<(usize, Refusal)> {
-    let mut refusals = Vec::new();
-    let mut requests = Vec::with_capacity(ops.len());
-    for (index, op) in ops.iter().enumerate() {
-        match translate::request(op) {
-            Some(request) => requests.push((index, request)),
-            None => refusals.push((index, Refusal::Other(Errno::EINVAL as i32))),
-        }
-    }
+    // Made once to see that it can be, and again when it is sent: keeping it costs more than making it.
+    let can = |place: &usize| translate::request(&ops[*place]).is_some();
+    let (mut places, not): (Vec<usize>, Vec<usize>) = (0..ops.len()).partition(can);
+    let mut refusals: Vec<_> =
+        not.into_iter().map(|place| (place, Refusal::Other(Errno::EINVAL as i32))).collect();
     let mut family = match receiver.resolve() {
         Ok(family) => family,
         Err(error) => return refuse_all(ops, &error),
@@ -53,26 +51,26 @@ pub(super) fn carry_out(receiver: &mut impl Receiver, ops: &[Op]) -> Vec<(usize,
     // Twice at most: where the module was loaded anew meanwhile, its family has another number.
     for last in [false, true] {
         let Some(number) = family else { break };
-        let answers = receiver.send(number, &requests);
+        let answers = receiver.send(number, places.len(), &|index| translate::request(&ops[places[index]]));
         let missing = answers.contains(&Answer::Refused(Errno::ENOENT));
         family = if missing { receiver.resolve().unwrap_or(family) } else { family };
         let again = family != Some(number) && !last;
         let mut left = Vec::new();
-        for ((index, request), answer) in requests.into_iter().zip(answers) {
-            match refusal::of(&ops[index], answer) {
-                Some(_) if again && answer == Answer::Refused(Errno::ENOENT) => left.push((index, request)),
-                Some(refusal) => refusals.push((index, refusal)),
+        for (place, answer) in places.into_iter().zip(answers) {
+            match refusal::of(&ops[place], answer) {
+                Some(_) if again && answer == Answer::Refused(Errno::ENOENT) => left.push(place),
+                Some(refusal) => refusals.push((place, refusal)),
                 None => {}
             }
         }
-        requests = left;
-        if requests.is_empty() {
+        places = left;
+        if places.is_empty() {
             break;
         }
     }
     // What is left was never taken by any IPVS.
-    refusals.extend(requests.into_iter().map(|(index, _)| (index, Refusal::NoIpvs)));
-    refusals.sort_unstable_by_key(|(index, _)| *index);
+    refusals.extend(places.into_iter().map(|place| (place, Refusal::NoIpvs)));
+    refusals.sort_unstable_by_key(|(place, _)| *place);
     refusals
 }
 
@@ -91,7 +89,7 @@ mod tests {
     struct Reloading {
         numbers: Vec<Option<u16>>,
         resolved: usize,
-        /// Places of the requests that were taken.
+        /// Those of the last send that were taken.
         taken: Vec<usize>,
         /// Whether a destination that is asked for exists.
         destinations: bool,
@@ -104,13 +102,18 @@ mod tests {
             Ok(number)
         }
 
-        fn send(&mut self, family: u16, requests: &[(usize, Request)]) -> Vec<Answer> {
+        fn send(
+            &mut self,
+            family: u16,
+            count: usize,
+            request: &dyn Fn(usize) -> Option<Request>,
+        ) -> Vec<Answer> {
             let current = self.numbers.last() == Some(&Some(family));
             let mut answers = Vec::new();
-            for (index, request) in requests {
-                let missing = matches!(request, Request::DelDest(..)) && !self.destinations;
+            for index in 0..count {
+                let missing = matches!(request(index), Some(Request::DelDest(..))) && !self.destinations;
                 answers.push(if !current || missing { Answer::Refused(Errno::ENOENT) } else { Answer::Done });
-                self.taken.extend(current.then_some(*index));
+                self.taken.extend(current.then_some(index));
             }
             answers
         }

@@ -3,6 +3,7 @@
 mod batch;
 mod family;
 mod refusal;
+mod sentry;
 mod translate;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,14 +18,19 @@ use netlink_packet_ipvs::{
 use super::error::{Cause, Error};
 use super::socket::Socket;
 pub use family::IpvsModule;
+pub use sentry::Sentry;
+pub(super) use sentry::read_some;
 
 /// How often the table is read anew because services came or went meanwhile: the kernel does not say so itself.
 const ATTEMPTS: usize = 3;
 
+/// Virtual servers with their destinations, by identity.
+pub type VirtualServers = BTreeMap<VirtualServerKey, VirtualServer>;
+
 /// The IPVS table as core knows it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Table {
-    pub(super) virtual_servers: BTreeMap<VirtualServerKey, VirtualServer>,
+    pub(super) virtual_servers: VirtualServers,
     pub(super) timeouts: Option<Timeouts>,
     /// Entries that core has no form for, each in a sentence. They are never ours.
     pub(super) left_out: BTreeSet<String>,
@@ -61,11 +67,8 @@ impl Table {
                 return;
             }
         };
-        let mut server = VirtualServer { settings, destinations: BTreeMap::new() };
-        for entry in destinations {
-            let (destination, settings) = translate::destination(&entry.destination);
-            server.destinations.insert(destination, settings);
-        }
+        let destinations = destinations.iter().map(|entry| translate::destination(&entry.destination));
+        let server = VirtualServer { settings, destinations: destinations.collect() };
         self.virtual_servers.insert(key, server);
     }
 }

@@ -41,7 +41,8 @@ pub(super) fn request(op: &Op) -> Option<Request> {
     })
 }
 
-fn identity(key: &VirtualServerKey) -> Option<ServiceIdentity> {
+/// The identity of a service on the wire; none for a mark of 0.
+pub(super) fn identity(key: &VirtualServerKey) -> Option<ServiceIdentity> {
     Some(match key {
         VirtualServerKey::Tuple { protocol, address, port } => ServiceIdentity::Tuple {
             protocol: match protocol {

@@ -9,7 +9,7 @@ use lvs_core::names::LinkName;
 use lvs_core::node_plan::NodePlan;
 use lvs_core::time::Monotonic;
 
-use crate::run::host::{Host, Supposed};
+use crate::run::host::{Attention, Host, Sight, Supposed};
 use crate::verbs::written;
 
 const PLAN: &str = r"
@@ -98,9 +98,11 @@ impl Host for Director {
         self.now
     }
 
-    fn observe(&mut self, plan: &NodePlan) -> anyhow::Result<(Kernel, Local)> {
+    fn prepare(&mut self, _plan: &NodePlan) {}
+
+    fn observe(&mut self, attention: Attention<'_>, have: &mut Kernel) -> anyhow::Result<Sight> {
         anyhow::ensure!(!self.unreadable, "Operation not permitted");
-        self.node.observe(plan)
+        self.node.observe(attention, have)
     }
 
     fn apply(&mut self, ops: &[Op]) -> Vec<(usize, Refusal)> {

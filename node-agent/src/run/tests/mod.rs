@@ -27,22 +27,22 @@ fn pass(engine: &mut Engine<Director>, plan: &NodePlan) -> Outcome {
 /// The addition of the example's virtual server.
 fn add_virtual_server() -> Op {
     let mut engine = engine();
-    let added = pass(&mut engine, &plan()).progress.tried;
-    added.iter().find(|tried| matches!(tried.op, Op::AddVirtualServer(..))).unwrap().op
+    let added = pass(&mut engine, &plan());
+    added.tried().find(|tried| matches!(tried.op, Op::AddVirtualServer(..))).unwrap().op
 }
 
 #[test]
 fn one_pass_makes_a_director_probe_included_and_the_next_does_nothing() {
     let mut engine = engine();
     let outcome = pass(&mut engine, &plan());
-    assert_eq!(outcome.progress.failures, []);
-    assert_eq!(outcome.view.phases, []);
+    assert_eq!(outcome.outstanding.failures, []);
+    assert_eq!(engine.view.phases, []);
     let uplink = "eth0 192.168.10.40/32".parse().unwrap();
     assert!(engine.host.node.kernel.addresses.contains_key(&uplink));
-    let last = outcome.progress.tried.last().unwrap();
+    let last = outcome.tried().last().unwrap();
     assert_eq!(last.phase, PhaseName::Attract, "the VIP comes to the uplink after everything else");
     let again = pass(&mut engine, &plan());
-    assert_eq!(again.progress.tried, []);
+    assert_eq!(again.tried().count(), 0);
     let report = engine.report(&plan(), &again);
     let service = report.services.values().next().unwrap();
     assert!(service.applied && service.vips.values().all(|vip| vip.held), "{report:?}");
@@ -68,7 +68,7 @@ fn a_vip_that_a_stranger_has_is_not_attracted_and_not_announced() {
     let attracted = |op: &Op| matches!(op, Op::AddAddress(key, _) if key.link.as_str() == "eth0");
     assert!(!engine.host.applied.iter().any(attracted));
     let mut announcer = super::announcer::Announcer::default();
-    announcer.announce(&outcome.view, &mut engine.host);
+    announcer.announce(&engine.view, &mut engine.host);
     assert_eq!(engine.host.announced, []);
     let report = engine.report(&plan(), &outcome);
     let reasons: Vec<Reason> = report
@@ -80,7 +80,7 @@ fn a_vip_that_a_stranger_has_is_not_attracted_and_not_announced() {
     assert_eq!(reasons, [Reason::AddressInUse]);
     // Once the stranger has gone the probe that is due finds that out.
     engine.host.probed = ProbeOutcome::Clean;
-    engine.host.now = outcome.view.due.unwrap();
+    engine.host.now = engine.view.due.unwrap();
     pass(&mut engine, &plan());
     assert!(engine.host.applied.iter().any(attracted));
 }
@@ -93,17 +93,17 @@ fn an_operation_that_fails_is_not_tried_again_until_it_is_due_or_the_plan_change
     let outcome = pass(&mut engine, &plan());
     let tries = |engine: &Engine<Director>| engine.host.applied.iter().filter(|op| **op == added).count();
     assert_eq!(tries(&engine), 1);
-    assert!(!outcome.progress.failures.is_empty());
-    let due = outcome.progress.due.unwrap();
+    assert!(!outcome.outstanding.failures.is_empty());
+    let due = outcome.outstanding.due.unwrap();
     assert_eq!(due - engine.host.now, 1000);
-    assert_eq!(pass(&mut engine, &plan()).progress.tried, []);
+    assert_eq!(pass(&mut engine, &plan()).tried().count(), 0);
     assert_eq!(tries(&engine), 1);
     engine.plan_changed();
     pass(&mut engine, &plan());
     assert_eq!(tries(&engine), 2);
     engine.host.refused.clear();
     engine.host.now = due;
-    assert_eq!(pass(&mut engine, &plan()).progress.failures, []);
+    assert_eq!(pass(&mut engine, &plan()).outstanding.failures, []);
 }
 
 #[test]
@@ -118,7 +118,7 @@ fn somebody_who_keeps_undoing_us_is_named_and_not_fought_in_a_hot_loop() {
     }
     let tries = engine.host.applied.iter().filter(|op| **op == added).count();
     assert!((2..=4).contains(&tries), "{tries} tries within a second");
-    assert_eq!(outcome.progress.undone, [added]);
+    assert_eq!(outcome.outstanding.undone, [added]);
     let report = engine.report(&plan(), &outcome);
     let service = report.services.values().next().unwrap();
     let named = service.troubles.iter().find(|trouble| trouble.reason == Reason::ForeignChange).unwrap();
@@ -156,7 +156,7 @@ fn a_probe_is_forgotten_once_somebody_else_was_to_have_the_vip() {
     pass(&mut engine, &plan());
     let mut standby = plan();
     for part in standby.services.values_mut() {
-        part.vips.values_mut().for_each(|vip| vip.attract = false);
+        std::sync::Arc::make_mut(part).vips.values_mut().for_each(|vip| vip.attract = false);
     }
     pass(&mut engine, &standby);
     engine.host.probed = ProbeOutcome::InUse { mac: "02:00:00:00:00:99".parse().unwrap() };
@@ -169,9 +169,9 @@ fn a_probe_is_forgotten_once_somebody_else_was_to_have_the_vip() {
 fn announcements_follow_the_schedule_for_as_long_as_the_vip_is_held() {
     let mut engine = engine();
     let mut announcer = super::announcer::Announcer::default();
-    let outcome = pass(&mut engine, &plan());
+    pass(&mut engine, &plan());
     for _ in 0..6 {
-        let next = announcer.announce(&outcome.view, &mut engine.host).unwrap();
+        let next = announcer.announce(&engine.view, &mut engine.host).unwrap();
         engine.host.now = next;
     }
     let first = engine.host.announced[0].0;

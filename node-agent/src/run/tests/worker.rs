@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use super::example::{Director, plan};
 use crate::run::announcer::Announcer;
 use crate::run::ledger::Ledger;
+use crate::run::look::News;
 use crate::run::pass::Engine;
 use crate::run::worker::{Wake, Worker};
 use crate::state::plan_copy;
@@ -24,6 +25,7 @@ fn worker(copy: PathBuf, reports: watch::Sender<Option<NodeReport>>) -> Worker<D
         node: "director-1".into(),
         copy,
         plan: None,
+        news: News::Everything,
         seen: SeenEpochs::default(),
         troubles: Vec::new(),
         reports,
@@ -32,6 +34,7 @@ fn worker(copy: PathBuf, reports: watch::Sender<Option<NodeReport>>) -> Worker<D
         known: NodeReport::default(),
         refused: None,
         failing: None,
+        unpublished: true,
     }
 }
 
@@ -77,7 +80,7 @@ fn a_plan_of_a_lower_epoch_is_refused_and_said_until_a_good_one_comes() {
 fn an_incomplete_plan_takes_nothing_away_and_does_not_reach_the_disk() {
     let mut incomplete = NodePlan { complete: false, ..NodePlan::empty(plan().epoch, &plan().lineage) };
     let other = lvs_core::names::ServiceName::new("default", "other");
-    incomplete.services.insert(other.clone(), PlannedService::idle("uid-other"));
+    incomplete.services.insert(other.clone(), PlannedService::idle("uid-other").into());
     let (reports, kept) = told(&[plan(), incomplete]);
     assert_eq!(reasons(&reports[1]), [Reason::IncompletePlan]);
     assert!(reports[1].services.contains_key(&other));

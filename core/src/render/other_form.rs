@@ -1,0 +1,101 @@
+//! A plan in which some services have another form and everything else is as before: the most frequent change, and one
+//! that concerns nothing but their virtual servers.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use super::{duty, table};
+use crate::ipvs::VirtualServerKey;
+use crate::local::Local;
+use crate::names::ServiceName;
+use crate::node_plan::{NodePlan, PlannedService, ServiceForm};
+use crate::wanted::Wanted;
+
+/// Services as they were planned before.
+pub type Before = BTreeMap<ServiceName, Arc<PlannedService>>;
+
+/// Brings `wanted`, which [`render`](super::render) made of the plan before and the same local facts, up to date after
+/// some services got another form, and yields their virtual servers. The result is what `render` would make of the
+/// whole.
+///
+/// `None`, and nothing is touched, where more than virtual servers may be concerned: VIPs, duties, ports or
+/// requirements differ, an address is new to the plan, or the kernel lacks what one of the forms needs.
+#[must_use]
+pub fn other_forms(
+    plan: &NodePlan,
+    local: &Local,
+    before: &Before,
+    wanted: &mut Wanted,
+) -> Option<BTreeSet<VirtualServerKey>> {
+    let changes: Vec<Change> = before
+        .iter()
+        .map(|(name, before)| Change::of(name, before, plan.services.get(name)?, local))
+        .collect::<Option<_>>()?;
+    let mut keys = BTreeSet::new();
+    for change in changes {
+        keys.extend(change.follow(local, wanted));
+    }
+    Some(keys)
+}
+
+/// One service with its forms.
+struct Change<'a> {
+    name: &'a ServiceName,
+    part: &'a PlannedService,
+    before: &'a ServiceForm,
+    after: &'a ServiceForm,
+}
+
+impl<'a> Change<'a> {
+    fn of(
+        name: &'a ServiceName,
+        before: &'a PlannedService,
+        part: &'a PlannedService,
+        local: &Local,
+    ) -> Option<Self> {
+        let same = before.vips == part.vips && before.requires == part.requires;
+        let (before, after) = (before.form.as_ref()?, part.form.as_ref()?);
+        let simple = before.ports == after.ports
+            && before.adopt == after.adopt
+            && addresses(after).is_subset(&addresses(before))
+            && table::missing(before, local).is_none()
+            && table::missing(after, local).is_none();
+        (same && simple && duty::is_supported(part, local)).then_some(Self { name, part, before, after })
+    }
+
+    fn follow(&self, local: &Local, wanted: &mut Wanted) -> Vec<VirtualServerKey> {
+        let mut keys = Vec::new();
+        let (mut gone, mut come) = (BTreeSet::new(), BTreeSet::new());
+        for (vip, _) in self.part.vips.iter().filter(|(_, planned)| planned.forward) {
+            let mut forwarded = false;
+            for port in &self.after.ports {
+                let key = table::key(*vip, *port);
+                // Another service has it, or the VIP cannot be one here.
+                let Some(owner) = wanted.owners.get(&key) else { continue };
+                forwarded = true;
+                if owner == self.name {
+                    wanted.virtual_servers.insert(key, table::virtual_server(self.after, *vip, *port, local));
+                    keys.push(key);
+                }
+            }
+            if forwarded {
+                gone.extend(table::behind_gateways(self.before, *vip, local));
+                come.extend(table::behind_gateways(self.after, *vip, local));
+            }
+        }
+        if gone != come {
+            let troubles = wanted.troubles.entry(self.name.clone()).or_default();
+            troubles.retain(|trouble| !gone.contains(trouble));
+            troubles.append(&mut come);
+            if troubles.is_empty() {
+                wanted.troubles.remove(self.name);
+            }
+        }
+        keys
+    }
+}
+
+fn addresses(form: &ServiceForm) -> BTreeSet<IpAddr> {
+    form.real_servers.values().flat_map(|server| server.addresses.iter().copied()).collect()
+}
