@@ -8,11 +8,13 @@
 //! namespace, its own `/run`, `/var/lib` and boot id. Nothing is ever done in the network namespace of the machine
 //! that tests, and nothing that a scenario writes reaches its disk, except the folder of the run.
 
+pub mod boot;
 pub mod cpu;
 pub mod datagram;
 pub mod frame;
 pub mod guest;
 pub mod host;
+pub mod kernel;
 pub mod launch;
 pub mod modules;
 pub mod namespace;
@@ -22,6 +24,7 @@ pub mod outside;
 pub mod own_kernel;
 pub mod packet;
 pub mod process;
+pub mod qemu;
 pub mod request;
 pub mod root;
 pub mod snapshot;
@@ -31,6 +34,7 @@ pub mod uml;
 
 pub use frame::Mac;
 pub use host::Host;
+pub use kernel::{Kernel, KernelNeeds};
 pub use launch::{Launch, Report};
 pub use namespace::Namespace;
 pub use network::Lab;
