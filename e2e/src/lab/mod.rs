@@ -4,6 +4,9 @@
 //! guest kernel whose first process is this very program, and waits for its [`request::Verdict`]. In the guest,
 //! [`guest::main`] makes a root file system of its own, runs one named scenario and switches the kernel off.
 //!
+//! Which kernel that is, the scenario's needs decide ([`KernelNeeds`]): each kernel is a file here, [`uml`], [`qemu`] and
+//! [`own_kernel`], that says what is started for it.
+//!
 //! A scenario makes a [`Lab`] from a [`Topology`]: each [`Host`] is a network namespace with its own mount and UTS
 //! namespace, its own `/run`, `/var/lib` and boot id. Nothing is ever done in the network namespace of the machine
 //! that tests, and nothing that a scenario writes reaches its disk, except the folder of the run.
