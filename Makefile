@@ -47,7 +47,7 @@ setup: beside ## install and build what the tests need beside the tree: packages
 beside:
 	@e2e/setup/check rust lab go
 	@e2e/setup/packages lab second-kernel cluster
-	@[ "$$LAB" = host ] || e2e/setup/fetch-kernel
+	@[ "$${LAB:-}" = host ] || e2e/setup/fetch-kernel
 	@e2e/cluster/fetch-helm
 
 .PHONY: build

@@ -1,5 +1,7 @@
 //! The kernels that can run the hosts of a lab, and which of them a scenario gets.
 
+use std::sync::Once;
+
 use anyhow::{Context as _, Result, ensure};
 use serde::{Deserialize, Serialize};
 
@@ -57,7 +59,10 @@ impl Kernel {
             KernelNeeds::Distribution { .. } => (Self::Emulated, "second kernel for QEMU", qemu::is_there()),
         };
         if !installed && own_kernel::has_ipvs() {
-            eprintln!("lab: no {what} here, so this machine's own kernel runs the hosts (as LAB=host)");
+            static SAID: Once = Once::new();
+            SAID.call_once(|| {
+                eprintln!("lab: no {what} here, so this machine's own kernel runs the hosts (as LAB=host)");
+            });
             return Ok(Self::Own);
         }
         Ok(kernel)
