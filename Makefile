@@ -36,7 +36,7 @@ e2e-kind: ## a release through its whole life on kind (Kubernetes in Docker), fo
 	@e2e/kind/run
 
 .PHONY: setup
-setup: beside ## install and build what the tests need beside the tree: packages, an API server, helm
+setup: beside ## install and build what the tests need beside the tree: packages, the lab's kernels, an API server, helm
 	@echo "== building Kubernetes' programs and ours side by side (the first time this takes some minutes)"
 	@e2e/control-plane/build & control_plane=$$!; \
 	  cargo build --locked --workspace --all-targets || { kill $$control_plane; exit 1; }; \
@@ -46,7 +46,8 @@ setup: beside ## install and build what the tests need beside the tree: packages
 .PHONY: beside
 beside:
 	@e2e/setup/check rust lab go
-	@e2e/setup/packages lab cluster
+	@e2e/setup/packages lab second-kernel cluster
+	@[ "$${LAB:-}" = host ] || e2e/setup/fetch-kernel
 	@e2e/cluster/fetch-helm
 
 .PHONY: build

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Result;
-use lvs_e2e::lab::Launch;
+use lvs_e2e::lab::{KernelNeeds, Launch};
 
 /// Runs a scenario; it has its own assertions.
 fn run(scenario: &str, seconds: u64) -> Result<()> {
@@ -40,6 +40,13 @@ fn cleanup_leaves_a_node_as_it_was_found() -> Result<()> {
 #[test]
 fn every_setting_is_in_the_kernel_and_on_packets() -> Result<()> {
     run("every-setting", 300)
+}
+
+#[test]
+fn every_setting_is_so_on_the_second_kernel_too() -> Result<()> {
+    let launch = Launch::new(Path::new(env!("CARGO_BIN_EXE_lvs-lab")), "every-setting")?;
+    let launch = launch.kernel(KernelNeeds::Distribution { cpus: 1 })?;
+    launch.timeout(Duration::from_secs(300)).run().map(drop)
 }
 
 #[test]

@@ -10,8 +10,10 @@ use std::time::Duration;
 
 use lvs_e2e::lab::outside::ADDRESS;
 use lvs_e2e::lab::process::wait_until;
-use lvs_e2e::lab::{Launch, Outside};
+use lvs_e2e::lab::{Kernel, KernelNeeds, Launch, Outside};
 use lvs_e2e::scenarios::lab_itself::Booted;
+
+const SECOND_KERNEL: KernelNeeds = KernelNeeds::Distribution { cpus: 1 };
 
 fn launch(scenario: &str) -> Launch<'static> {
     Launch::new(Path::new(env!("CARGO_BIN_EXE_lvs-lab")), scenario).unwrap()
@@ -46,6 +48,25 @@ fn direct_routing_by_hand_forwards_and_replies_bypass_the_director() {
 
 #[test]
 fn hosts_reach_a_server_outside_the_guest_each_with_its_own_address() {
+    let (outside, port) = outside_that_tells_addresses();
+    let report = launch("lab-outside").arguments(port.into()).outside(&outside).run().unwrap();
+    assert_eq!(report.value, serde_json::json!(["10.77.0.100", "10.77.0.101"]));
+}
+
+#[test]
+fn on_the_second_kernel_the_lab_is_the_same() {
+    let (outside, port) = outside_that_tells_addresses();
+    let launch = launch("lab-all").kernel(SECOND_KERNEL).unwrap();
+    launch.arguments(port.into()).outside(&outside).run().unwrap();
+}
+
+#[test]
+fn the_second_kernel_has_nftables_and_several_cpus() {
+    launch("lab-nftables").run().unwrap();
+}
+
+/// An outside with a server that tells everybody the address that it sees, and the server's port.
+fn outside_that_tells_addresses() -> (Outside, u16) {
     let outside = Outside::new().unwrap();
     let listener = outside.namespace().inside(|| TcpListener::bind((ADDRESS, 0))).unwrap().unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -55,8 +76,7 @@ fn hosts_reach_a_server_outside_the_guest_each_with_its_own_address() {
             stream.write_all(peer.ip().to_string().as_bytes()).unwrap();
         }
     });
-    let report = launch("lab-outside").arguments(port.into()).outside(&outside).run().unwrap();
-    assert_eq!(report.value, serde_json::json!(["10.77.0.100", "10.77.0.101"]));
+    (outside, port)
 }
 
 #[test]
@@ -69,17 +89,27 @@ fn a_panic_in_the_guest_fails_the_run_and_shows_the_console() {
 
 #[test]
 fn a_guest_that_hangs_is_ended_with_all_its_processes() {
-    let error = launch("lab-hangs").timeout(Duration::from_secs(8)).run().unwrap_err().to_string();
-    assert!(error.contains("no verdict after 8 s"), "{error}");
-    let folder = forget(&error);
-    assert_eq!(processes_of(&folder), Vec::<PathBuf>::new());
+    for needs in [KernelNeeds::Common, SECOND_KERNEL] {
+        let launch = launch("lab-hangs").kernel(needs).unwrap();
+        let error = launch.timeout(Duration::from_secs(8)).run().unwrap_err().to_string();
+        assert!(error.contains("no verdict after 8 s"), "{error}");
+        let folder = forget(&error);
+        assert_eq!(processes_of(&folder), Vec::<PathBuf>::new());
+    }
 }
 
 #[test]
 fn a_guest_ends_with_the_program_that_runs_it() {
+    for needs in [KernelNeeds::Common, SECOND_KERNEL] {
+        ends_with_the_program(Kernel::choose(needs).unwrap());
+    }
+}
+
+fn ends_with_the_program(kernel: Kernel) {
     let folder = tempfile::tempdir().unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_lvs-lab"));
-    command.args(["run", "lab-hangs"]).env("TMPDIR", folder.path()).stdout(Stdio::piped());
+    command.args(["run", "lab-hangs"]).env("LAB", kernel.name()).env("TMPDIR", folder.path());
+    command.stdout(Stdio::piped());
     let mut running = command.spawn().unwrap();
     let mut line = String::new();
     BufReader::new(running.stdout.take().unwrap()).read_line(&mut line).unwrap();
@@ -92,12 +122,14 @@ fn a_guest_ends_with_the_program_that_runs_it() {
     wait_until("the guest's processes are gone", Duration::from_secs(10), gone).unwrap();
 }
 
-/// The processes that have a folder on their command line: those of a guest have that of its run.
+/// The processes that have a folder on their command line, or write to a file in it: those of a guest do so with that of
+/// its run.
 fn processes_of(folder: &str) -> Vec<PathBuf> {
     let all = std::fs::read_dir("/proc").unwrap().flatten().map(|process| process.path());
     let of_it = |path: &PathBuf| {
         let line = std::fs::read(path.join("cmdline")).unwrap_or_default();
-        String::from_utf8_lossy(&line).contains(folder)
+        let errors = std::fs::read_link(path.join("fd/2")).unwrap_or_default();
+        String::from_utf8_lossy(&line).contains(folder) || errors.starts_with(folder)
     };
     all.filter(of_it).collect()
 }

@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
 use lvs_e2e::fleet::Site;
 use lvs_e2e::lab::request::{REQUEST_VARIABLE, Request};
-use lvs_e2e::lab::{Launch, Report, guest, own_kernel, traffic};
+use lvs_e2e::lab::{Kernel, Launch, Report, guest, own_kernel, traffic};
 use lvs_e2e::scenarios;
 
 /// A real IPVS kernel with hosts in it, for tests and for the demo.
@@ -21,7 +21,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Verb {
-    /// List the scenarios and the rows that they count for.
+    /// List the scenarios, the kernel that each gets, and the rows that they count for.
     List,
     /// Run scenarios by name and print what they return.
     Run {
@@ -76,7 +76,9 @@ fn on_the_machine(verb: Verb) -> Result<ExitCode> {
     match verb {
         Verb::List => {
             for scenario in scenarios::all() {
-                println!("{:24} {}", scenario.name, scenario.rows.join(", "));
+                // LAB may name a kernel that lacks what this one needs.
+                let kernel = Kernel::choose(scenario.kernel).map_or("-", Kernel::name);
+                println!("{:32} {kernel:4} {}", scenario.name, scenario.rows.join(", "));
             }
         }
         Verb::Run { scenarios, arguments, timeout } => {

@@ -1,8 +1,9 @@
-//! One CPU per guest: User-Mode Linux is several times faster while its processes stay on one CPU, and two guests on
+//! CPUs for a guest alone: User-Mode Linux is several times faster while its processes stay on one CPU, and two guests on
 //! one CPU disturb each other's timing.
 
 use std::fs::File;
 use std::os::unix::fs::DirBuilderExt as _;
+use std::path::Path;
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -11,18 +12,19 @@ use nix::fcntl::{Flock, FlockArg};
 use nix::sched::{CpuSet, sched_getaffinity};
 use nix::unistd::{Pid, Uid};
 
-/// A CPU that no other guest of this user runs on while this value lives. The lock frees itself when its process ends.
+/// CPUs that no other guest of this user runs on while this value lives. The locks free themselves when their process
+/// ends.
 #[derive(Debug)]
-pub struct Cpu {
-    number: usize,
-    _lock: Flock<File>,
+pub struct Cpus {
+    held: Vec<(usize, Flock<File>)>,
 }
 
-impl Cpu {
-    /// Waits until one of the CPUs that this process may use is free of other guests, and takes it.
+impl Cpus {
+    /// Waits until that many of the CPUs that this process may use are free of other guests, and takes them; all that
+    /// there are, where there are fewer.
     ///
     /// Fails where the lock files cannot be made.
-    pub fn claim() -> Result<Self> {
+    pub fn claim(wanted: usize) -> Result<Self> {
         let folder = std::env::temp_dir().join(format!("lvs-lab-cpus-{}", Uid::effective()));
         std::fs::DirBuilder::new()
             .recursive(true)
@@ -32,28 +34,44 @@ impl Cpu {
         let allowed = sched_getaffinity(Pid::from_raw(0)).context("read the CPUs of this process")?;
         let usable: Vec<usize> =
             (0..CpuSet::count()).filter(|n| allowed.is_set(*n).unwrap_or(false)).collect();
+        let wanted = wanted.min(usable.len());
         for attempt in 0_u32.. {
-            for &number in &usable {
-                let path = folder.join(number.to_string());
-                let file = File::create(&path).with_context(|| format!("make {}", path.display()))?;
-                if let Ok(lock) = Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-                    return Ok(Self { number, _lock: lock });
-                }
+            // What is held of too few is given back before the next attempt: two that wait for each other would never end.
+            let held = free_ones(&folder, &usable, wanted)?;
+            if held.len() == wanted {
+                return Ok(Self { held });
             }
             // A person who waits wants to know for what.
             if attempt == 40 {
-                eprintln!("lvs-lab: other guests have every CPU; waiting for one");
+                eprintln!("lvs-lab: other guests have the CPUs; waiting for {wanted}");
             }
             sleep(Duration::from_millis(50));
         }
-        bail!("no CPU of {} became free", usable.len())
+        bail!("no {wanted} CPUs of {} became free", usable.len())
     }
 
-    /// The set that holds this CPU alone.
+    /// The set that holds these CPUs alone.
     pub fn set(&self) -> Result<CpuSet> {
         let mut set = CpuSet::new();
-        set.set(self.number)
-            .with_context(|| format!("CPU {} is beyond what a CPU set holds", self.number))?;
+        for (number, _) in &self.held {
+            set.set(*number).with_context(|| format!("CPU {number} is beyond what a CPU set holds"))?;
+        }
         Ok(set)
     }
+}
+
+/// Takes those that are free, up to `wanted`.
+fn free_ones(folder: &Path, usable: &[usize], wanted: usize) -> Result<Vec<(usize, Flock<File>)>> {
+    let mut held = Vec::new();
+    for &number in usable {
+        if held.len() == wanted {
+            break;
+        }
+        let path = folder.join(number.to_string());
+        let file = File::create(&path).with_context(|| format!("make {}", path.display()))?;
+        if let Ok(lock) = Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            held.push((number, lock));
+        }
+    }
+    Ok(held)
 }

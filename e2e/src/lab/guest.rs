@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result, ensure};
 use nix::sys::reboot::{RebootMode, reboot};
 use serde_json::Value;
 
-use super::request::{Kernel, RUN, Request, Verdict};
+use super::request::{RUN, Request, Verdict};
 use crate::scenarios::{self, Bench};
 
 /// Runs the requested scenario as the first process of a guest, and ends the guest.
@@ -21,7 +21,7 @@ pub fn main(request: &Path) -> Result<()> {
     let request = Request::read(request)?;
     let kernel = request.kernel;
     let ended = run(request);
-    if kernel == Kernel::UserModeLinux {
+    if kernel.boots() {
         if let Err(error) = &ended {
             println!("the guest failed: {error:#}");
         }

@@ -4,24 +4,22 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
-use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Stdio;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow, bail};
-use nix::sched::{CloneFlags, sched_setaffinity, unshare};
-use nix::sys::prctl;
-use nix::sys::signal::{Signal, killpg};
-use nix::unistd::{Pid, setsid};
+use nix::sched::{CloneFlags, unshare};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::cpu::Cpu;
+use super::boot::{Boot, Guest};
+use super::cpu::Cpus;
+use super::kernel::{Kernel, KernelNeeds};
 use super::namespace::in_thread;
-use super::request::{Kernel, Request, Verdict};
-use super::{Outside, own_kernel, uml};
+use super::request::{Request, Verdict};
+use super::{Outside, own_kernel, qemu, uml};
 use crate::record::{self, Record};
 use crate::scenarios;
 
@@ -36,6 +34,7 @@ const SWITCHING_OFF: Duration = Duration::from_secs(10);
 pub struct Launch<'a> {
     program: PathBuf,
     request: Request,
+    cpus: usize,
     timeout: Duration,
     outside: Option<&'a Outside>,
 }
@@ -54,20 +53,22 @@ pub struct Report {
 impl<'a> Launch<'a> {
     /// A run of `scenario`. `program` is the built `lvs-lab`; the programs beside it are what the hosts can run.
     ///
-    /// Fails where `LAB` or `LVS_SEED` is set to something that it cannot be, or the folder of `program` cannot be read.
+    /// Fails where there is no such scenario, `LAB` or `LVS_SEED` is set to something that it cannot be, or the folder of
+    /// `program` cannot be read.
     pub fn new(program: &Path, scenario: &str) -> Result<Self> {
         let program = program.canonicalize().with_context(|| format!("find {}", program.display()))?;
+        let needs = scenarios::find(scenario)?.kernel;
         let request = Request {
             scenario: scenario.to_owned(),
             arguments: Value::Null,
             binaries: programs_beside(&program)?,
             seed: record::seed()?,
-            kernel: Kernel::from_environment()?,
+            kernel: Kernel::choose(needs)?,
             outside: false,
             directory: PathBuf::new(),
             show: false,
         };
-        Ok(Self { program, request, timeout: Duration::from_mins(2), outside: None })
+        Ok(Self { program, request, cpus: needs.cpus(), timeout: Duration::from_mins(2), outside: None })
     }
 
     /// Free arguments of the scenario.
@@ -75,6 +76,12 @@ impl<'a> Launch<'a> {
     pub fn arguments(mut self, arguments: Value) -> Self {
         self.request.arguments = arguments;
         self
+    }
+
+    /// A kernel for these needs instead of the scenario's own. Fails as [`Kernel::choose`] does.
+    pub fn kernel(mut self, needs: KernelNeeds) -> Result<Self> {
+        (self.request.kernel, self.cpus) = (Kernel::choose(needs)?, needs.cpus());
+        Ok(self)
     }
 
     /// How long the run may take, boot included; 120 s unless said.
@@ -134,25 +141,27 @@ impl<'a> Launch<'a> {
         std::fs::create_dir(folder.join("logs"))?;
         std::fs::write(folder.join("show"), "")?;
         std::fs::write(folder.join("request.json"), serde_json::to_vec(&self.request)?)?;
-        let mut command = match self.request.kernel {
-            Kernel::UserModeLinux => uml::command(&self.program, &self.request)?,
-            Kernel::Own => own_kernel::command(&self.program, &self.request),
+        let mut boot = match self.request.kernel {
+            Kernel::UserModeLinux => Boot::alone(uml::command(&self.program, &self.request)?),
+            Kernel::Emulated => qemu::boot(&self.program, &self.request, self.cpus)?,
+            Kernel::Own => Boot::alone(own_kernel::command(&self.program, &self.request)),
         };
         let console = File::create(folder.join("console.log"))?;
-        command.stdin(Stdio::null()).stdout(console.try_clone()?).stderr(console);
-        let cpu = Cpu::claim()?;
+        boot.kernel.stdin(Stdio::null()).stdout(console.try_clone()?).stderr(console);
+        let cpus = Cpus::claim(self.cpus)?;
+        let set = cpus.set()?;
         // The guest is started and awaited by one thread: it ends with the thread that started it.
-        let boot = || {
+        let run = || {
             if self.request.kernel == Kernel::UserModeLinux {
                 // As the first process of a PID namespace the kernel takes its user processes with it, also when this
                 // program is killed before it can end them.
                 unshare(CloneFlags::CLONE_NEWPID).context("make a PID namespace (this needs root)")?;
             }
-            start(command, &cpu).and_then(|guest| self.wait(guest, folder))
+            boot.start(&set).and_then(|guest| self.wait(guest, folder))
         };
         match self.outside {
-            Some(outside) => outside.namespace().inside(boot)?,
-            None => in_thread(boot),
+            Some(outside) => outside.namespace().inside(run)?,
+            None => in_thread(run),
         }
     }
 
@@ -161,7 +170,7 @@ impl<'a> Launch<'a> {
         let (verdict, mut judged) = (folder.join("verdict.json"), None);
         let mut shown = 0;
         loop {
-            let ended = guest.child.try_wait().context("wait for the guest")?;
+            let ended = guest.ended()?;
             if self.request.show {
                 shown += print_from(&folder.join("show"), shown)?;
             }
@@ -180,38 +189,6 @@ impl<'a> Launch<'a> {
             sleep(Duration::from_millis(10));
         }
     }
-}
-
-/// A started guest; it and its process group end with this value.
-struct Guest {
-    child: Child,
-}
-
-impl Drop for Guest {
-    fn drop(&mut self) {
-        let _ = killpg(Pid::from_raw(self.child.id().cast_signed()), Signal::SIGKILL);
-        let _ = self.child.wait();
-    }
-}
-
-fn start(mut command: Command, cpu: &Cpu) -> Result<Guest> {
-    let set = cpu.set()?;
-    // SAFETY: between fork and exec only plain system calls are made, none of which allocates or takes a lock.
-    #[allow(
-        unsafe_code,
-        reason = "std has no safe way to make a session or to bind a child's life to its parent's"
-    )]
-    unsafe {
-        command.pre_exec(move || {
-            setsid()?;
-            prctl::set_pdeathsig(Signal::SIGKILL)?;
-            sched_setaffinity(Pid::from_raw(0), &set)?;
-            Ok(())
-        });
-    }
-    let program = command.get_program().to_owned();
-    let child = command.spawn().with_context(|| format!("start {}", program.display()))?;
-    Ok(Guest { child })
 }
 
 fn read_verdict(folder: &Path) -> Result<Verdict> {

@@ -1,6 +1,6 @@
 //! The hosts of a topology, made and wired.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
@@ -12,7 +12,7 @@ use super::process;
 use super::request::LAB;
 use super::topology::{HostSpec, LinkSpec, MANAGEMENT, Topology};
 
-/// Hosts wired to switches. The switches are bridges in the namespace of the guest's first process.
+/// Hosts wired to switches, which go with this value. The switches are bridges in the namespace of the guest's first process.
 #[derive(Debug)]
 pub struct Lab {
     hosts: BTreeMap<String, (Host, HostSpec, u32)>,
@@ -142,6 +142,20 @@ impl Lab {
         }
         ip_batch(&here)?;
         Ok(there)
+    }
+}
+
+impl Drop for Lab {
+    /// Takes the hosts and their switches away, so that the next lab of the same guest finds nothing of this one.
+    fn drop(&mut self) {
+        let switches = self.hosts.values().flat_map(|(_, spec, _)| &spec.links).map(|link| &link.network);
+        // Each of these may be gone already, and nobody is left to tell.
+        let lines = self.ports.values().chain(switches.collect::<BTreeSet<_>>());
+        let lines = lines.fold(String::new(), |lines, link| lines + &format!("link del {link}\n"));
+        let _ = process::run(&process::words(["ip", "-force", "-batch", "-"]), &lines);
+        for (host, ..) in self.hosts.values() {
+            let _ = fs::remove_dir_all(host.folder());
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{own_kernel, uml};
+use super::kernel::Kernel;
 
 /// Environment variable by which the first process of a guest finds its [`Request`].
 pub const REQUEST_VARIABLE: &str = "LVS_LAB_REQUEST";
@@ -17,35 +17,6 @@ pub const LAB: &str = "/lab";
 
 /// Where the guest sees the folder of the run, the only place whose files outlive it.
 pub const RUN: &str = "/lab/run";
-
-/// Which kernel runs the hosts of the lab.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Kernel {
-    /// User-Mode Linux, with the file system of the machine under an overlay.
-    UserModeLinux,
-    /// The machine's own kernel, in fresh namespaces (`LAB=host`).
-    Own,
-}
-
-impl Kernel {
-    /// The kernel that the environment variable `LAB` asks for: `uml` or `host`. Unset, it is User-Mode Linux where that
-    /// is installed or this machine's own kernel has no IPVS, and says so where it is the own one.
-    ///
-    /// Fails on any other value.
-    pub fn from_environment() -> Result<Self> {
-        match std::env::var("LAB").as_deref() {
-            Ok("host") => Ok(Self::Own),
-            Err(_) | Ok("") if !uml::kernel().exists() && own_kernel::has_ipvs() => {
-                eprintln!(
-                    "lab: no User-Mode Linux here, so this machine's own kernel runs the hosts (as LAB=host)"
-                );
-                Ok(Self::Own)
-            }
-            Err(_) | Ok("" | "uml") => Ok(Self::UserModeLinux),
-            Ok(other) => anyhow::bail!("LAB={other} is unknown: use LAB=uml (User-Mode Linux) or LAB=host"),
-        }
-    }
-}
 
 /// One run of one scenario, as the guest is told it.
 #[derive(Clone, Debug, Serialize, Deserialize)]

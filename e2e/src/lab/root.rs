@@ -5,12 +5,34 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sys::utsname::uname;
 use nix::unistd::{chdir, pivot_root};
 
-use super::request::{Kernel, LAB, RUN, Request};
+use super::request::{LAB, RUN, Request};
+
+/// In the folder of a run: the link to the guest's first process.
+const PROGRAM: &str = "init";
+/// In the folder of a run: the link to the kernel's modules, which lie there by release.
+const MODULES: &str = "modules";
+
+/// On the machine that tests: links what a kernel that boots has to find into the folder of the run, and returns that
+/// folder as it stands on the kernel's command line. The links have no blanks in their paths, whatever the folders are
+/// called that they lead to.
+///
+/// Fails where the folder's own path has some.
+pub fn link_program_and_modules(directory: &Path, program: &Path, modules: &Path) -> Result<String> {
+    for (name, target) in [(PROGRAM, program), (MODULES, modules)] {
+        let link = directory.join(name);
+        symlink(target, &link).with_context(|| format!("link {}", link.display()))?;
+    }
+    let folder = directory.to_str().filter(|path| !path.contains(char::is_whitespace));
+    let Some(folder) = folder else {
+        bail!("{} cannot stand on a kernel's command line", directory.display())
+    };
+    Ok(folder.to_owned())
+}
 
 /// Makes the guest's root and moves into it: [`LAB`] is a fresh tmpfs, [`RUN`] the folder of the run, `/run` is empty,
 /// modules can be loaded by name.
@@ -19,15 +41,16 @@ use super::request::{Kernel, LAB, RUN, Request};
 pub fn prepare(request: &Request) -> Result<()> {
     // Nothing that is mounted from here on shows outside this mount namespace.
     attach(None, Path::new("/"), None, MsFlags::MS_REC | MsFlags::MS_PRIVATE)?;
-    if request.kernel == Kernel::UserModeLinux {
+    if request.kernel.boots() {
         special("proc", "/proc")?;
         special("sysfs", "/sys")?;
     }
     special("tmpfs", "/run")?;
     let root = PathBuf::from("/run/root");
-    match request.kernel {
-        Kernel::UserModeLinux => overlay(&root)?,
-        Kernel::Own => bind_all(&root)?,
+    if request.kernel.boots() {
+        overlay(&root, &request.directory.join(MODULES))?;
+    } else {
+        bind_all(&root)?;
     }
     let lab = root.join(LAB.trim_start_matches('/'));
     fs::create_dir_all(&lab)?;
@@ -39,9 +62,11 @@ pub fn prepare(request: &Request) -> Result<()> {
 }
 
 /// The machine's files under an overlay: each write stays in the guest's memory.
-fn overlay(root: &Path) -> Result<()> {
+fn overlay(root: &Path, modules: &Path) -> Result<()> {
     let release = uname().context("ask for the kernel's release")?.release().to_owned();
-    let modules = Path::new("/usr/lib/uml/modules").join(&release);
+    // The run's folder may lie where the guest has something of its own: its link is followed now.
+    let modules = modules.join(&release);
+    let modules = modules.canonicalize().with_context(|| format!("find {}", modules.display()))?;
     // The overlay is itself a module, and the folder where modprobe looks may not exist on this machine.
     let start = Path::new("/run/start");
     fs::create_dir_all(start.join("lib/modules"))?;

@@ -1,6 +1,5 @@
 //! A guest on User-Mode Linux: a kernel as a program, here Debian's package `user-mode-linux`.
 
-use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -8,9 +7,13 @@ use anyhow::{Context as _, Result, bail};
 use nix::sys::statvfs::{FsFlags, statvfs};
 
 use super::request::{REQUEST_VARIABLE, Request};
+use super::root;
 
 /// Memory of a guest in MiB. It is a limit: a guest takes of the machine only what it touches.
 const MEMORY_MIB: u64 = 512;
+
+/// Where Debian's package puts its modules, by release.
+const MODULES: &str = "/usr/lib/uml/modules";
 
 /// The kernel program: `LVS_LAB_KERNEL`, else where Debian's package puts it.
 pub fn kernel() -> PathBuf {
@@ -30,17 +33,10 @@ pub fn command(program: &Path, request: &Request) -> Result<Command> {
             kernel.display()
         );
     }
-    let directory = &request.directory;
-    // A link without blanks in its path, whatever the folder is called that the program was built in.
-    let init = directory.join("init");
-    symlink(program, &init).with_context(|| format!("link {}", init.display()))?;
-    let folder = directory.to_str().filter(|path| !path.contains(char::is_whitespace));
-    let Some(folder) = folder else {
-        bail!("{} cannot stand on a kernel's command line", directory.display())
-    };
+    let folder = root::link_program_and_modules(&request.directory, program, Path::new(MODULES))?;
 
     let mut command = Command::new(kernel);
-    command.env_clear().env("TMPDIR", memory_folder()?).env("HOME", folder);
+    command.env_clear().env("TMPDIR", memory_folder()?).env("HOME", &folder);
     command.arg(format!("mem={MEMORY_MIB}M"));
     command.args(["rootfstype=hostfs", "rootflags=/", "rw"]);
     command.arg(format!("init={folder}/init")).arg(format!("{REQUEST_VARIABLE}={folder}/request.json"));

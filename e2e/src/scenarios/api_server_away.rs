@@ -6,14 +6,19 @@ use std::net::SocketAddr;
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
-use super::{Bench, Scenario, typed};
+use super::{Bench, KernelNeeds, Scenario, typed};
 use crate::fleet::{Fleet, Order, PATIENCE, example};
 use crate::lab::process::wait_until;
 use crate::lab::{Snapshot, Topology, traffic};
 
 /// The scenarios of this module. They run beside an API server ([`crate::fleet::Site`]).
-pub const ON_API_SERVER: &[Scenario] =
-    &[Scenario { name: "api-server-away", rows: &["e", "part 6"], needs_ipvs: true, run: api_server_away }];
+pub const ON_API_SERVER: &[Scenario] = &[Scenario {
+    name: "api-server-away",
+    rows: &["e", "part 6"],
+    needs_ipvs: true,
+    kernel: KernelNeeds::Common,
+    run: api_server_away,
+}];
 
 const NODES: [&str; 3] = ["director-1", "rs-1", "rs-2"];
 const VIP: &str = "192.168.10.40:80";

@@ -6,13 +6,18 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use serde_json::Value;
 
-use super::{Bench, Scenario, typed};
+use super::{Bench, KernelNeeds, Scenario, typed};
 use crate::fleet::{Fleet, example};
 use crate::lab::{Snapshot, Topology, frame, packet, traffic};
 
 /// The scenarios of this module.
-pub const SCENARIOS: &[Scenario] =
-    &[Scenario { name: "both-families", rows: &["b"], needs_ipvs: true, run: both_families }];
+pub const SCENARIOS: &[Scenario] = &[Scenario {
+    name: "both-families",
+    rows: &["b"],
+    needs_ipvs: true,
+    kernel: KernelNeeds::Common,
+    run: both_families,
+}];
 
 const NODES: [&str; 3] = ["director-1", "rs-1", "rs-2"];
 

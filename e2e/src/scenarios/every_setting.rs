@@ -8,14 +8,19 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
-use super::{Bench, Scenario, typed};
+use super::{Bench, KernelNeeds, Scenario, typed};
 use crate::fleet::{Fleet, PATIENCE, example};
 use crate::lab::process::wait_until;
 use crate::lab::{Topology, datagram, traffic};
 
 /// The scenarios of this module.
-pub const SCENARIOS: &[Scenario] =
-    &[Scenario { name: "every-setting", rows: &["k"], needs_ipvs: true, run: every_setting }];
+pub const SCENARIOS: &[Scenario] = &[Scenario {
+    name: "every-setting",
+    rows: &["k"],
+    needs_ipvs: true,
+    kernel: KernelNeeds::Common,
+    run: every_setting,
+}];
 
 const DIRECTOR: &str = "director-1";
 const VIP: &str = "192.168.10.40";

@@ -8,14 +8,20 @@ use anyhow::{Result, ensure};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
-use super::{Bench, Scenario, typed};
+use super::{Bench, KernelNeeds, Scenario, typed};
 use crate::fleet::{Fleet, example};
 use crate::lab::{Snapshot, Topology};
 
 /// The scenarios of this module.
 pub const SCENARIOS: &[Scenario] = &[
-    Scenario { name: "foreign", rows: &["f", "g"], needs_ipvs: true, run: foreign },
-    Scenario { name: "cleanup", rows: &["g"], needs_ipvs: true, run: cleanup },
+    Scenario {
+        name: "foreign",
+        rows: &["f", "g"],
+        needs_ipvs: true,
+        kernel: KernelNeeds::Common,
+        run: foreign,
+    },
+    Scenario { name: "cleanup", rows: &["g"], needs_ipvs: true, kernel: KernelNeeds::Common, run: cleanup },
 ];
 
 const NODES: [&str; 3] = ["director-1", "rs-1", "rs-2"];

@@ -23,6 +23,7 @@ use anyhow::{Context as _, Result};
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::lab::KernelNeeds;
 use crate::lab::request::{RUN, Request};
 
 /// One scenario of the registry.
@@ -34,6 +35,8 @@ pub struct Scenario {
     pub rows: &'static [&'static str],
     /// Whether the guest must have IPVS: then it is loaded beforehand, and its absence fails the run.
     pub needs_ipvs: bool,
+    /// What it asks of the kernel besides: it decides which one the lab boots.
+    pub kernel: KernelNeeds,
     /// What is done, inside the guest; a panic is a failure too. The value returned is its result ([`typed`]).
     pub run: fn(&mut Bench) -> Result<Value>,
 }

@@ -7,14 +7,26 @@ use serde_json::Value;
 use super::edge::stand::Stand;
 use super::edge::witness::{self, Witness};
 use super::edge::{VIPS, group, mac, nodes, service, topology, wait_accepted, wait_held};
-use super::{Bench, Scenario, typed};
+use super::{Bench, KernelNeeds, Scenario, typed};
 use crate::fleet::{Fleet, PATIENCE};
 use crate::lab::process::wait_until;
 
 /// The scenarios of this module.
 pub const SCENARIOS: &[Scenario] = &[
-    Scenario { name: "one-answer", rows: &["c"], needs_ipvs: true, run: two_directors },
-    Scenario { name: "one-answer-two-roles", rows: &["c"], needs_ipvs: true, run: director_that_serves },
+    Scenario {
+        name: "one-answer",
+        rows: &["c"],
+        needs_ipvs: true,
+        kernel: KernelNeeds::Common,
+        run: two_directors,
+    },
+    Scenario {
+        name: "one-answer-two-roles",
+        rows: &["c"],
+        needs_ipvs: true,
+        kernel: KernelNeeds::Common,
+        run: director_that_serves,
+    },
 ];
 
 const ONE: &str = "director-1";

@@ -17,8 +17,8 @@ use super::network::Network;
 use crate::cluster::images::Images;
 use crate::control_plane::process::{Process, command};
 use crate::control_plane::{ControlPlane, program};
-use crate::lab::request::{Kernel, Request};
-use crate::lab::uml;
+use crate::lab::request::Request;
+use crate::lab::{Kernel, uml};
 
 /// Where programs are, on this machine and in its guests.
 pub(super) const PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin";

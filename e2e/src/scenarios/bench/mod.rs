@@ -16,10 +16,11 @@ mod stand;
 use anyhow::Result;
 use serde_json::Value;
 
-use super::{Bench, Scenario, typed};
+use super::{Bench, KernelNeeds, Scenario, typed};
 
 /// The scenarios of this module; they are no tests and count for no row.
-pub const SCENARIOS: &[Scenario] = &[Scenario { name: "bench", rows: &[], needs_ipvs: true, run: bench }];
+pub const SCENARIOS: &[Scenario] =
+    &[Scenario { name: "bench", rows: &[], needs_ipvs: true, kernel: KernelNeeds::Common, run: bench }];
 
 /// How often each of a pair is measured.
 const TURNS: usize = 5;

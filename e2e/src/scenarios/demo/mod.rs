@@ -8,19 +8,29 @@ use std::time::Duration;
 use anyhow::{Result, bail, ensure};
 use serde_json::Value;
 
-use super::{Bench, Scenario, typed};
+use super::{Bench, KernelNeeds, Scenario, typed};
 use crate::fleet::{Fleet, PATIENCE, example};
 use crate::lab::process::wait_until;
 use crate::lab::{Host, Snapshot, Topology, frame, neighbour, packet, traffic};
 use shown::{heading, indented};
 
 /// The scenarios of this module.
-pub const SCENARIOS: &[Scenario] =
-    &[Scenario { name: "demo", rows: &["part 5", "part 4"], needs_ipvs: true, run: demo }];
+pub const SCENARIOS: &[Scenario] = &[Scenario {
+    name: "demo",
+    rows: &["part 5", "part 4"],
+    needs_ipvs: true,
+    kernel: KernelNeeds::Common,
+    run: demo,
+}];
 
 /// Those that run beside an API server ([`crate::fleet::Site`]).
-pub const ON_API_SERVER: &[Scenario] =
-    &[Scenario { name: "demo-cluster", rows: &["part 6"], needs_ipvs: true, run: demo }];
+pub const ON_API_SERVER: &[Scenario] = &[Scenario {
+    name: "demo-cluster",
+    rows: &["part 6"],
+    needs_ipvs: true,
+    kernel: KernelNeeds::Common,
+    run: demo,
+}];
 
 const NODES: [&str; 3] = ["director-1", "rs-1", "rs-2"];
 const VIP: &str = "192.168.10.40";

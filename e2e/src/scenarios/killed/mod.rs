@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::edge::witness::Witness;
 use super::edge::{VIPS, group, nodes, service, topology, wait_held};
-use super::{Bench, Scenario, typed};
+use super::{Bench, KernelNeeds, Scenario, typed};
 use crate::fleet::Fleet;
 use crate::lab::{Snapshot, traffic};
 use rounds::{Rounds, Turn};
@@ -22,17 +22,37 @@ pub const SCENARIOS: &[Scenario] = &[
         name: "killed-director-create-delete",
         rows: &["d", "c"],
         needs_ipvs: true,
+        kernel: KernelNeeds::Common,
         run: director_create,
     },
-    Scenario { name: "killed-director-edit", rows: &["d", "c"], needs_ipvs: true, run: director_edit },
-    Scenario { name: "killed-director-move", rows: &["d", "c"], needs_ipvs: true, run: director_move },
+    Scenario {
+        name: "killed-director-edit",
+        rows: &["d", "c"],
+        needs_ipvs: true,
+        kernel: KernelNeeds::Common,
+        run: director_edit,
+    },
+    Scenario {
+        name: "killed-director-move",
+        rows: &["d", "c"],
+        needs_ipvs: true,
+        kernel: KernelNeeds::Common,
+        run: director_move,
+    },
     Scenario {
         name: "killed-real-server-create-delete",
         rows: &["d", "c"],
         needs_ipvs: true,
+        kernel: KernelNeeds::Common,
         run: server_create,
     },
-    Scenario { name: "killed-real-server-edit", rows: &["d", "c"], needs_ipvs: true, run: server_edit },
+    Scenario {
+        name: "killed-real-server-edit",
+        rows: &["d", "c"],
+        needs_ipvs: true,
+        kernel: KernelNeeds::Common,
+        run: server_edit,
+    },
 ];
 
 const ONE: &str = "director-1";

@@ -1,6 +1,7 @@
 //! The lab tries itself: what every other scenario rests on.
 
 mod direct_routing;
+mod distribution;
 mod hosts;
 mod neighbours;
 
@@ -10,25 +11,74 @@ use anyhow::{Context as _, Result, ensure};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Bench, Scenario, typed};
+use super::{Bench, KernelNeeds, Scenario, typed};
 use crate::lab::process::wait_until;
 use crate::lab::{Lab, Topology, outside};
 
 /// The scenarios of this module.
 pub const SCENARIOS: &[Scenario] = &[
-    Scenario { name: "lab-boots", rows: &["part 7"], needs_ipvs: true, run: boots },
-    Scenario { name: "lab-hosts", rows: &["part 7"], needs_ipvs: true, run: hosts::have_their_own },
-    Scenario { name: "lab-reboot", rows: &["part 7"], needs_ipvs: false, run: hosts::reboot },
-    Scenario { name: "lab-neighbours", rows: &["part 7"], needs_ipvs: false, run: neighbours::two_answer },
+    Scenario {
+        name: "lab-boots",
+        rows: &["part 7"],
+        needs_ipvs: true,
+        kernel: KernelNeeds::Common,
+        run: boots,
+    },
+    Scenario {
+        name: "lab-hosts",
+        rows: &["part 7"],
+        needs_ipvs: true,
+        kernel: KernelNeeds::Common,
+        run: hosts::have_their_own,
+    },
+    Scenario {
+        name: "lab-reboot",
+        rows: &["part 7"],
+        needs_ipvs: false,
+        kernel: KernelNeeds::Common,
+        run: hosts::reboot,
+    },
+    Scenario {
+        name: "lab-neighbours",
+        rows: &["part 7"],
+        needs_ipvs: false,
+        kernel: KernelNeeds::Common,
+        run: neighbours::two_answer,
+    },
     Scenario {
         name: "lab-direct-routing",
         rows: &["part 7"],
         needs_ipvs: true,
+        kernel: KernelNeeds::Common,
         run: direct_routing::by_hand,
     },
-    Scenario { name: "lab-outside", rows: &["part 7"], needs_ipvs: false, run: reaches_outside },
-    Scenario { name: "lab-panics", rows: &[], needs_ipvs: false, run: panics },
-    Scenario { name: "lab-hangs", rows: &[], needs_ipvs: false, run: hangs },
+    Scenario {
+        name: "lab-outside",
+        rows: &["part 7"],
+        needs_ipvs: false,
+        kernel: KernelNeeds::Common,
+        run: reaches_outside,
+    },
+    Scenario { name: "lab-all", rows: &["part 7"], needs_ipvs: true, kernel: KernelNeeds::Common, run: all },
+    Scenario {
+        name: "lab-nftables",
+        rows: &["part 7"],
+        needs_ipvs: false,
+        kernel: KernelNeeds::Distribution { cpus: 2 },
+        run: distribution::nftables_and_cpus,
+    },
+    Scenario { name: "lab-panics", rows: &[], needs_ipvs: false, kernel: KernelNeeds::Common, run: panics },
+    Scenario { name: "lab-hangs", rows: &[], needs_ipvs: false, kernel: KernelNeeds::Common, run: hangs },
+];
+
+/// What `lab-all` does one after the other.
+const PARTS: [fn(&mut Bench) -> Result<Value>; 6] = [
+    boots,
+    hosts::have_their_own,
+    hosts::reboot,
+    neighbours::two_answer,
+    direct_routing::by_hand,
+    reaches_outside,
 ];
 
 /// What `lab-boots` returns.
@@ -47,6 +97,11 @@ fn boots(bench: &mut Bench) -> Result<Value> {
     bench.case("the guest has IPVS");
     let release = nix::sys::utsname::uname()?.release().to_string_lossy().into_owned();
     typed(Booted { release, ipvs })
+}
+
+/// All that the lab tries of itself, in one guest. Arguments: those of `lab-outside`.
+fn all(bench: &mut Bench) -> Result<Value> {
+    typed(PARTS.iter().map(|part| part(bench)).collect::<Result<Vec<_>>>()?)
 }
 
 /// Every host with a management link asks the server outside, which answers with the address that it sees. Arguments: the

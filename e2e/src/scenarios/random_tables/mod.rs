@@ -13,7 +13,7 @@ use lvs_node_agent::verbs::ipvsadm;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{Bench, Scenario, typed};
+use super::{Bench, KernelNeeds, Scenario, typed};
 use crate::lab::{Lab, Topology};
 use draw::Draw;
 
@@ -23,12 +23,14 @@ pub const SCENARIOS: &[Scenario] = &[
         name: "random-tables-1",
         rows: &["h"],
         needs_ipvs: true,
+        kernel: KernelNeeds::Common,
         run: |bench| random_tables(bench, 1),
     },
     Scenario {
         name: "random-tables-2",
         rows: &["h"],
         needs_ipvs: true,
+        kernel: KernelNeeds::Common,
         run: |bench| random_tables(bench, 2),
     },
 ];

@@ -10,13 +10,13 @@ use anyhow::{Context as _, Result, ensure};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Bench, Scenario, typed};
+use super::{Bench, KernelNeeds, Scenario, typed};
 use crate::fleet::{Fleet, example};
 use crate::lab::{Host, Snapshot, neighbour, traffic};
 
 /// The scenarios of this module.
 pub const SCENARIOS: &[Scenario] =
-    &[Scenario { name: "recipe", rows: &["a"], needs_ipvs: true, run: recipe }];
+    &[Scenario { name: "recipe", rows: &["a"], needs_ipvs: true, kernel: KernelNeeds::Common, run: recipe }];
 
 const NODES: [&str; 3] = ["director-1", "rs-1", "rs-2"];
 const VIP: &str = "192.168.10.40";

@@ -10,13 +10,43 @@ mod plans;
 mod reboots;
 mod site;
 
-use super::Scenario;
+use super::{KernelNeeds, Scenario};
 
 /// The scenarios of this module.
 pub const SCENARIOS: &[Scenario] = &[
-    Scenario { name: "trouble-manifests", rows: &["j"], needs_ipvs: true, run: manifests::manifests },
-    Scenario { name: "trouble-plans", rows: &["j"], needs_ipvs: true, run: plans::plans },
-    Scenario { name: "trouble-nodes", rows: &["j"], needs_ipvs: true, run: nodes::nodes },
-    Scenario { name: "trouble-agents", rows: &["j"], needs_ipvs: true, run: agents::agents },
-    Scenario { name: "trouble-reboots", rows: &["j"], needs_ipvs: true, run: reboots::reboots },
+    Scenario {
+        name: "trouble-manifests",
+        rows: &["j"],
+        needs_ipvs: true,
+        kernel: KernelNeeds::Common,
+        run: manifests::manifests,
+    },
+    Scenario {
+        name: "trouble-plans",
+        rows: &["j"],
+        needs_ipvs: true,
+        kernel: KernelNeeds::Common,
+        run: plans::plans,
+    },
+    Scenario {
+        name: "trouble-nodes",
+        rows: &["j"],
+        needs_ipvs: true,
+        kernel: KernelNeeds::Common,
+        run: nodes::nodes,
+    },
+    Scenario {
+        name: "trouble-agents",
+        rows: &["j"],
+        needs_ipvs: true,
+        kernel: KernelNeeds::Common,
+        run: agents::agents,
+    },
+    Scenario {
+        name: "trouble-reboots",
+        rows: &["j"],
+        needs_ipvs: true,
+        kernel: KernelNeeds::Common,
+        run: reboots::reboots,
+    },
 ];
