@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::ipvs::{DestinationKey, Timeouts, VirtualServerKey};
 use crate::kernel::{AddressKey, ArpSettings};
 use crate::names::LinkName;
+use crate::tunnel::GuePort;
 
 /// What we answer for on this node since its boot.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -34,6 +35,10 @@ pub enum Item {
     Arp(LinkName),
     /// IPVS's timeouts.
     Timeouts,
+    /// A tunnel device, with whatever is on it.
+    Tunnel(LinkName),
+    /// A UDP port at which the kernel takes GUE in.
+    GuePort(GuePort),
 }
 
 impl Item {
@@ -43,7 +48,7 @@ impl Item {
         match self {
             Self::VirtualServer(key) | Self::Destination(key, _) => key.vip(),
             Self::Address(key) => Some(key.address),
-            Self::Arp(_) | Self::Timeouts => None,
+            Self::Arp(_) | Self::Timeouts | Self::Tunnel(_) | Self::GuePort(_) => None,
         }
     }
 }

@@ -5,6 +5,7 @@ mod node;
 mod posture;
 mod probe;
 mod table;
+mod tunnel;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -31,6 +32,7 @@ pub fn render(plan: &NodePlan, local: &Local, now: Monotonic) -> (Wanted, Option
     draft.keep_unsupported();
     let vips = draft.usable_vips();
     draft.tables(&vips);
+    draft.receive();
     for (vip, place) in &vips {
         draft.posture(*vip, place);
     }
@@ -103,6 +105,7 @@ impl<'a> Draft<'a> {
             );
             self.trouble(name, Trouble::new(Reason::FeatureMissing, message));
             self.wanted.keep_vips.extend(part.vips.keys());
+            self.wanted.keep.extend(part.receive.iter().flat_map(tunnel::items));
             self.bound |= part.vips.keys().any(|vip| self.is_bound(*vip));
         }
     }

@@ -17,6 +17,7 @@ use netlink_packet_ipvs::{
 use super::error::{Cause, Error};
 use super::socket::Socket;
 pub use family::IpvsModule;
+pub(super) use family::listed as family_number;
 
 /// How often the table is read anew because services came or went meanwhile: the kernel does not say so itself.
 const ATTEMPTS: usize = 3;
