@@ -43,6 +43,11 @@ fn every_setting_is_in_the_kernel_and_on_packets() -> Result<()> {
 }
 
 #[test]
+fn every_way_of_forwarding_carries_connections() -> Result<()> {
+    run("every-forwarding", 600)
+}
+
+#[test]
 fn random_tables_agree_in_the_first_half() -> Result<()> {
     run("random-tables-1", 1500)
 }
