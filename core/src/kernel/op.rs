@@ -7,7 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{AddressAttributes, AddressKey, ArpSettings};
 use crate::custody::Item;
-use crate::ipvs::{DestinationKey, DestinationSettings, Timeouts, VirtualServerKey, VirtualServerSettings};
+use crate::ipvs::{
+    DestinationKey, DestinationSettings, ForwardingMethod, Timeouts, Tunnel, VirtualServerKey,
+    VirtualServerSettings,
+};
 use crate::names::LinkName;
 use crate::tunnel::{GuePort, TunnelDevice};
 
@@ -122,10 +125,12 @@ impl fmt::Display for Op {
             }
             Self::RemoveVirtualServer(key) => write!(formatter, "remove virtual server {key}"),
             Self::AddDestination(key, destination, settings) => {
-                write!(formatter, "add real server {destination} weight {} to {key}", settings.weight)
+                write!(formatter, "add real server {destination} weight {} to {key}", settings.weight)?;
+                way(formatter, settings)
             }
             Self::SetDestination(key, destination, settings) => {
-                write!(formatter, "change real server {destination} of {key} to weight {}", settings.weight)
+                write!(formatter, "change real server {destination} of {key} to weight {}", settings.weight)?;
+                way(formatter, settings)
             }
             Self::RemoveDestination(key, destination) => {
                 write!(formatter, "remove real server {destination} from {key}")
@@ -141,6 +146,19 @@ impl fmt::Display for Op {
                 timeouts.tcp_seconds, timeouts.tcp_fin_seconds, timeouts.udp_seconds
             ),
         }
+    }
+}
+
+/// How packets get there, where that is not by direct routing.
+fn way(formatter: &mut fmt::Formatter<'_>, settings: &DestinationSettings) -> fmt::Result {
+    match (settings.method, settings.tunnel) {
+        (ForwardingMethod::DirectRouting, _) => Ok(()),
+        (ForwardingMethod::Tunnel, Some(Tunnel { kind: 1, port, .. })) => {
+            write!(formatter, " by GUE to port {port}")
+        }
+        (ForwardingMethod::Tunnel, Some(Tunnel { kind: 2, .. })) => formatter.write_str(" by GRE"),
+        (ForwardingMethod::Tunnel, _) => formatter.write_str(" by IPIP"),
+        (other, _) => write!(formatter, " by {other:?}"),
     }
 }
 

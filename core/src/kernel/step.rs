@@ -31,7 +31,8 @@ pub enum Refusal {
     PortTaken,
     /// ENOENT for the family: the kernel has no GUE.
     NoGue,
-    /// EINVAL: not an address that a destination can have (multicast, broadcast, unspecified, IPv6 link-local).
+    /// EINVAL: not an address that a destination can have (multicast, broadcast, unspecified, IPv6 link-local), or a GUE
+    /// tunnel to port 0.
     InvalidAddress,
     /// ERANGE: a weight above 2^31 − 1, or a lower threshold above the upper one.
     OutOfRange,
@@ -176,11 +177,11 @@ fn known(
 
 fn check_settings(settings: &DestinationSettings) -> Result<(), Refusal> {
     let weight_fits = i32::try_from(settings.weight).is_ok();
-    if weight_fits && settings.lower_threshold <= settings.upper_threshold {
-        Ok(())
-    } else {
-        Err(Refusal::OutOfRange)
+    if !weight_fits || settings.lower_threshold > settings.upper_threshold {
+        return Err(Refusal::OutOfRange);
     }
+    let nowhere = settings.tunnel.is_some_and(|tunnel| (tunnel.kind, tunnel.port) == (1, 0));
+    if nowhere { Err(Refusal::InvalidAddress) } else { Ok(()) }
 }
 
 /// A destination of the other family needs a tunnel. The kernel looks at this before it looks at the settings.
