@@ -12,7 +12,8 @@
 //! | no | yes | no | nothing |
 //! | no | no | yes | released from custody |
 //!
-//! Settings (ARP of a link, timeouts) always exist: custody remembers what they were and what we made of them, and each
+//! Tunnel devices and GUE ports go by the same table; where somebody else's device takes the packets already, that one is
+//! used and none of ours is made (see `tunnel`). Settings (ARP of a link, timeouts) always exist: custody remembers what they were and what we made of them, and each
 //! value that is still ours goes back at the end.
 
 mod address;
@@ -20,6 +21,7 @@ mod arp;
 mod run;
 mod table;
 mod timeouts;
+mod tunnel;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -47,6 +49,7 @@ pub fn diff(wanted: &Wanted, have: &Kernel, owned: &Custody, scope: &Scope) -> (
     draft.hide();
     if *scope == Scope::Everything {
         draft.timeouts();
+        draft.tunnels();
         draft.show();
     }
     (draft.phases.into_values().collect(), draft.holds.into_iter().collect())
