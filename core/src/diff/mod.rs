@@ -19,6 +19,7 @@
 mod address;
 mod arp;
 mod run;
+mod servers;
 mod table;
 mod timeouts;
 mod tunnel;
@@ -32,6 +33,7 @@ use crate::node_report::Trouble;
 use crate::wanted::{Hold, Phase, PhaseName, Scope, Wanted};
 
 pub use run::Run;
+pub use servers::diff_servers;
 
 /// The phases that make our part of `have` what is wanted, and what is held back.
 ///
