@@ -25,6 +25,7 @@ pub mod names;
 pub mod node;
 pub mod node_plan;
 pub mod plan;
+pub mod read_slice;
 pub mod report;
 
 pub mod schema;
@@ -38,5 +39,6 @@ pub use director_group::{DirectorGroup, DirectorGroupSpec, DirectorGroupStatus};
 pub use node_plan::{
     NodePlan, NodePlanSlice, NodePlanSliceSpec, NodePlanSliceStatus, NodePlanSpec, NodePlanStatus,
 };
+pub use read_slice::ReadSlice;
 pub use status_only::StatusOnly;
 pub use virtual_service::{VirtualService, VirtualServiceSpec, VirtualServiceStatus};

@@ -3,10 +3,9 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::hash::Hasher;
-use std::sync::Arc;
 
-use kube::core::{ObjectMeta, Resource};
-use lvs_core::names::{NodeName, ServiceName};
+use kube::core::ObjectMeta;
+use lvs_core::names::NodeName;
 use lvs_core::node_plan::{NodePlan as Plan, PlannedService};
 use serde_json::Value;
 use siphasher::sip128::{Hasher128, SipHasher13};
@@ -14,6 +13,7 @@ use siphasher::sip128::{Hasher128, SipHasher13};
 use crate::as_written::AsWritten;
 use crate::names::{NODE_LABEL, node_label, slice_name};
 use crate::node_plan::{NodePlan, NodePlanSlice, NodePlanSliceSpec, NodePlanSpec, SliceReference};
+use crate::read_slice::ReadSlice;
 
 /// The most JSON that the services of one slice may come to, in bytes. An object of the API server may have 1.5 MiB,
 /// and every change of a service writes its whole slice.
@@ -137,8 +137,18 @@ pub fn assemble<'a>(
     plan: &NodePlan,
     slices: impl IntoIterator<Item = &'a NodePlanSlice>,
 ) -> (Plan, Vec<Fault>) {
-    let slices: BTreeMap<&str, &NodePlanSlice> =
-        slices.into_iter().map(|slice| (name_of(slice.meta()), slice)).collect();
+    let read: Vec<ReadSlice> = slices.into_iter().map(|slice| ReadSlice::of(slice, None)).collect();
+    assemble_read(plan, &read)
+}
+
+/// The same of slices that have been read; the plan shares their services.
+#[must_use]
+pub fn assemble_read<'a>(
+    plan: &NodePlan,
+    slices: impl IntoIterator<Item = &'a ReadSlice>,
+) -> (Plan, Vec<Fault>) {
+    let slices: BTreeMap<&str, &ReadSlice> =
+        slices.into_iter().map(|slice| (slice.name.as_str(), slice)).collect();
     let mut faults = Vec::new();
     let mut services = BTreeMap::new();
     for SliceReference { name, hash: expected } in &plan.spec.slices {
@@ -146,14 +156,15 @@ pub fn assemble<'a>(
             faults.push(Fault::Missing(name.clone()));
             continue;
         };
-        if hash(&slice.spec.services) != *expected {
+        if slice.hash != *expected {
             faults.push(Fault::Differs(name.clone()));
         }
-        for (service, planned) in &slice.spec.services {
-            match read(service, planned) {
-                Ok((service, planned)) => _ = services.insert(service, Arc::new(planned)),
+        for (service, planned) in &slice.services {
+            match planned {
+                Ok((service, planned)) => _ = services.insert(service.clone(), planned.clone()),
                 Err(error) => {
-                    faults.push(Fault::Unreadable { slice: name.clone(), service: service.clone(), error });
+                    let (slice, service, error) = (name.clone(), service.clone(), error.clone());
+                    faults.push(Fault::Unreadable { slice, service, error });
                 }
             }
         }
@@ -161,11 +172,6 @@ pub fn assemble<'a>(
     let lineage = plan.metadata.uid.clone().or_else(|| plan.spec.lineage.clone()).unwrap_or_default();
     let (epoch, settings) = (plan.spec.epoch, plan.spec.settings.clone());
     (Plan { epoch, lineage, complete: faults.is_empty(), settings, services }, faults)
-}
-
-fn read(name: &str, planned: &AsWritten<PlannedService>) -> Result<(ServiceName, PlannedService), String> {
-    let name = name.parse::<ServiceName>().map_err(|error| error.to_string())?;
-    Ok((name, planned.read().map_err(|error| error.to_string())?))
 }
 
 /// The hash of a slice's services as they were written, 32 hexadecimal digits: SipHash-1-3 with 128 bits and a zero

@@ -7,6 +7,7 @@ use lvs_core::node_report::{NodeFacts, NodeReport, ServiceReport};
 
 use crate::as_written::AsWritten;
 use crate::node_plan::{NodePlan, NodePlanSlice, NodePlanSliceStatus, NodePlanStatus};
+use crate::read_slice::SliceKeys;
 use crate::status_only::StatusOnly;
 
 /// A report as statuses: of the NodePlan, and of each slice with the services that it plans. A service that no slice
@@ -15,16 +16,17 @@ use crate::status_only::StatusOnly;
 pub fn split<'a>(
     node: &NodeName,
     report: &NodeReport,
-    slices: impl IntoIterator<Item = &'a NodePlanSlice>,
+    slices: impl IntoIterator<Item: Into<SliceKeys<'a>>>,
 ) -> (StatusOnly<NodePlan>, Vec<StatusOnly<NodePlanSlice>>) {
     let reports: BTreeMap<String, &ServiceReport> =
         report.services.iter().map(|(name, report)| (name.to_string(), report)).collect();
     let statuses = slices.into_iter().map(|slice| {
-        let planned = slice.spec.services.keys();
+        let SliceKeys { name, services } = slice.into();
+        let planned = services.into_iter();
         let services =
-            planned.filter_map(|name| Some((name.clone(), AsWritten::of(*reports.get(name)?)))).collect();
+            planned.filter_map(|key| Some((key.to_owned(), AsWritten::of(*reports.get(key)?)))).collect();
         let status = NodePlanSliceStatus { boot_id: report.node.boot_id.clone(), services };
-        StatusOnly::new(slice.metadata.name.as_deref().unwrap_or_default(), status)
+        StatusOnly::new(name, status)
     });
     (StatusOnly::new(&node.0, AsWritten::of(&report.node)), statuses.collect())
 }

@@ -1,5 +1,6 @@
 //! The plan from an API server.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -8,7 +9,7 @@ use kube::runtime::WatchStreamExt as _;
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Client, Config, Resource, ResourceExt as _};
 use lvs_core::names::NodeName;
-use lvs_crds::{NodePlan, NodePlanSlice, names};
+use lvs_crds::{NodePlan, NodePlanSlice, ReadSlice, names};
 use tokio::sync::watch;
 
 use super::mirror::Mirror;
@@ -64,7 +65,8 @@ pub async fn once(clients: &Clients, node: &NodeName) -> anyhow::Result<Seen> {
     let read = async {
         let node_plan = plans.get_opt(&node.0).await?;
         let list = slices.list(&kube::api::ListParams::default().labels(&label(node))).await?;
-        let slices = list.items.into_iter().map(|slice| (slice.name_any(), slice)).collect();
+        let read = list.items.iter().map(|slice| Arc::new(ReadSlice::of(slice, None)));
+        let slices = read.map(|slice| (slice.name.clone(), slice)).collect();
         Ok::<_, kube::Error>(Seen { node_plan, slices })
     };
     let answer = tokio::time::timeout(2 * ANSWER, read).await.context("the API server does not answer")?;
@@ -85,12 +87,12 @@ async fn follow_once(clients: &Clients, node: &NodeName, seen: &watch::Sender<Op
     let plans = events(clients, config.clone().fields(&format!("metadata.name={node}")));
     let slices = events(clients, config.labels(&label(node)));
     let mut events = futures::stream::select(plans.map(Either::Plan), slices.map(Either::Slice));
-    let (mut plans, mut slices) = (Mirror::<NodePlan>::default(), Mirror::<NodePlanSlice>::default());
+    let (mut plans, mut slices) = (Mirror::default(), Mirror::default());
     let (mut failures, mut complaint) = (0, String::new());
     while let Some(event) = events.next().await {
         let (news, error) = match event {
-            Either::Plan(event) => followed(&mut plans, event),
-            Either::Slice(event) => followed(&mut slices, event),
+            Either::Plan(event) => followed(&mut plans, event, |plan: NodePlan, _| plan),
+            Either::Slice(event) => followed(&mut slices, event, read_slice),
         };
         if let Some(error) = error {
             failures += usize::from(matches!(error, watcher::Error::WatchStartFailed(_)));
@@ -118,14 +120,20 @@ async fn follow_once(clients: &Clients, node: &NodeName, seen: &watch::Sender<Op
 }
 
 /// Whether an event of a watch brings news, and the error where it is one.
-fn followed<K: Resource>(
-    mirror: &mut Mirror<K>,
+fn followed<K: Resource, T>(
+    mirror: &mut Mirror<T>,
     event: watcher::Result<Event<K>>,
+    read: impl Fn(K, Option<&T>) -> T,
 ) -> (bool, Option<watcher::Error>) {
     match event {
-        Ok(event) => (mirror.follow(event), None),
+        Ok(event) => (mirror.follow(event, read), None),
         Err(error) => (false, Some(error)),
     }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "a mirror gives up the object")]
+fn read_slice(slice: NodePlanSlice, before: Option<&Arc<ReadSlice>>) -> Arc<ReadSlice> {
+    Arc::new(ReadSlice::of(&slice, before.map(Arc::as_ref)))
 }
 
 enum Either {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use lvs_core::names::NodeName;
 use notify::{RecursiveMode, Watcher as _};
+use siphasher::sip128::SipHasher13;
 use tokio::sync::{Notify, watch};
 
 use super::seen::Seen;
@@ -60,13 +61,15 @@ pub(super) async fn follow_file(
 ) {
     let changed = Arc::new(Notify::new());
     let mut notices = None;
-    let mut last: Option<Result<Option<Vec<u8>>, String>> = None;
+    // Of the file's content only what tells it apart from another.
+    let mut last: Option<Result<Option<u128>, String>> = None;
     loop {
         if let (None, Some(folder)) = (&notices, &watched) {
             notices = notice(folder, changed.clone());
         }
         let bytes = read_bytes(&file).map_err(|error| format!("{error:#}"));
-        if last.as_ref() != Some(&bytes) {
+        let content = bytes.as_ref().map(|bytes| bytes.as_deref().map(fingerprint)).map_err(Clone::clone);
+        if last.as_ref() != Some(&content) {
             let now = bytes.as_ref().map_err(Clone::clone).and_then(|bytes| {
                 let parsed = bytes.as_ref().map(|bytes| parse(bytes, &file, &node)).transpose();
                 parsed.map(Option::unwrap_or_default).map_err(|error| format!("{error:#}"))
@@ -82,7 +85,7 @@ pub(super) async fn follow_file(
                     tracing::error!("the plan cannot be read; the last one stays in force: {error}");
                 }
             }
-            last = Some(bytes);
+            last = Some(content);
         }
         // Either way the file is looked at again.
         let _ = tokio::time::timeout(RESCAN, changed.notified()).await;
@@ -103,6 +106,10 @@ fn notice(folder: &Path, changed: Arc<Notify>) -> Option<notify::RecommendedWatc
         .ok()?;
     watcher.watch(folder, RecursiveMode::Recursive).ok()?;
     Some(watcher)
+}
+
+fn fingerprint(bytes: &[u8]) -> u128 {
+    SipHasher13::new().hash(bytes).as_u128()
 }
 
 fn read_bytes(file: &Path) -> anyhow::Result<Option<Vec<u8>>> {

@@ -5,32 +5,36 @@ use std::collections::BTreeMap;
 use kube::runtime::watcher::Event;
 use kube::{Resource, ResourceExt as _};
 
-/// The objects of one kind. Objects that vanished while the watch was broken vanish with the next whole list.
+/// What is kept of the objects of one kind. Objects that vanished while the watch was broken vanish with the next whole
+/// list.
 #[derive(Debug)]
-pub struct Mirror<K> {
-    objects: BTreeMap<String, K>,
+pub struct Mirror<T> {
+    objects: BTreeMap<String, T>,
     /// A list that is under way.
-    listing: BTreeMap<String, K>,
+    listing: BTreeMap<String, T>,
     /// Whether a list has ever been whole.
     whole: bool,
 }
 
-impl<K> Default for Mirror<K> {
+impl<T> Default for Mirror<T> {
     fn default() -> Self {
         Self { objects: BTreeMap::new(), listing: BTreeMap::new(), whole: false }
     }
 }
 
-impl<K: Resource> Mirror<K> {
-    /// Follows one event. Whether there is anything new to see.
-    pub fn follow(&mut self, event: Event<K>) -> bool {
+impl<T> Mirror<T> {
+    /// Follows one event; `read` makes what is kept of an object, given what was kept of it before. Whether there is
+    /// anything new to see.
+    pub fn follow<K: Resource>(&mut self, event: Event<K>, read: impl Fn(K, Option<&T>) -> T) -> bool {
         match event {
             Event::Init => {
                 self.listing.clear();
                 false
             }
             Event::InitApply(object) => {
-                self.listing.insert(object.name_any(), object);
+                let name = object.name_any();
+                let kept = read(object, self.objects.get(&name));
+                self.listing.insert(name, kept);
                 false
             }
             Event::InitDone => {
@@ -39,7 +43,9 @@ impl<K: Resource> Mirror<K> {
                 true
             }
             Event::Apply(object) => {
-                self.objects.insert(object.name_any(), object);
+                let name = object.name_any();
+                let kept = read(object, self.objects.get(&name));
+                self.objects.insert(name, kept);
                 true
             }
             Event::Delete(object) => {
@@ -51,7 +57,7 @@ impl<K: Resource> Mirror<K> {
 
     /// The objects; `None` until a list was whole.
     #[must_use]
-    pub fn objects(&self) -> Option<&BTreeMap<String, K>> {
+    pub fn objects(&self) -> Option<&BTreeMap<String, T>> {
         self.whole.then_some(&self.objects)
     }
 }
@@ -68,6 +74,10 @@ mod tests {
         node
     }
 
+    fn follow(mirror: &mut Mirror<Node>, event: Event<Node>) -> bool {
+        mirror.follow(event, |node, _| node)
+    }
+
     fn names(mirror: &Mirror<Node>) -> Option<Vec<&str>> {
         mirror.objects().map(|objects| objects.keys().map(String::as_str).collect())
     }
@@ -75,10 +85,10 @@ mod tests {
     #[test]
     fn nothing_is_seen_before_the_first_list_is_whole() {
         let mut mirror = Mirror::default();
-        assert!(!mirror.follow(Event::Init));
-        assert!(!mirror.follow(Event::InitApply(node("a"))));
+        assert!(!follow(&mut mirror, Event::Init));
+        assert!(!follow(&mut mirror, Event::InitApply(node("a"))));
         assert_eq!(names(&mirror), None);
-        assert!(mirror.follow(Event::InitDone));
+        assert!(follow(&mut mirror, Event::InitDone));
         assert_eq!(names(&mirror), Some(vec!["a"]));
     }
 
@@ -86,14 +96,14 @@ mod tests {
     fn what_vanished_in_a_gap_is_gone_once_the_next_list_is_whole_and_not_before() {
         let mut mirror = Mirror::default();
         for event in [Event::Init, Event::InitDone, Event::Apply(node("a")), Event::Apply(node("b"))] {
-            mirror.follow(event);
+            follow(&mut mirror, event);
         }
-        mirror.follow(Event::Init);
-        mirror.follow(Event::InitApply(node("b")));
+        follow(&mut mirror, Event::Init);
+        follow(&mut mirror, Event::InitApply(node("b")));
         assert_eq!(names(&mirror), Some(vec!["a", "b"]));
-        mirror.follow(Event::InitDone);
+        follow(&mut mirror, Event::InitDone);
         assert_eq!(names(&mirror), Some(vec!["b"]));
-        mirror.follow(Event::Delete(node("b")));
+        follow(&mut mirror, Event::Delete(node("b")));
         assert_eq!(names(&mirror), Some(vec![]));
     }
 
@@ -101,7 +111,7 @@ mod tests {
     fn a_list_that_was_cut_off_leaves_no_ghosts() {
         let mut mirror = Mirror::default();
         for event in [Event::Init, Event::InitApply(node("ghost")), Event::Init, Event::InitDone] {
-            mirror.follow(event);
+            follow(&mut mirror, event);
         }
         assert_eq!(names(&mirror), Some(vec![]));
     }

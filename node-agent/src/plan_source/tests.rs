@@ -7,19 +7,24 @@ use std::time::Duration;
 
 use lvs_core::names::{NodeName, ServiceName};
 use lvs_core::node_plan::{NodePlan, PlannedService};
+use lvs_crds::ReadSlice;
 use tokio::sync::watch;
 
 use super::seen::Seen;
 use super::{folder, plans, text};
 
 /// The objects of a node with one service, as written under an epoch.
-fn seen(epoch: u64) -> Seen {
+fn objects(epoch: u64) -> (lvs_crds::NodePlan, Vec<lvs_crds::NodePlanSlice>) {
     let mut plan = NodePlan::empty(epoch, "lineage");
     plan.services
         .insert(ServiceName::new("web", "shop"), PlannedService::idle(&format!("uid {epoch}")).into());
-    let (node_plan, slices) = lvs_crds::plan::split(&"rs-1".into(), &plan);
-    let slices = slices.into_iter().map(|slice| (slice.metadata.name.clone().unwrap(), slice)).collect();
-    Seen { node_plan: Some(node_plan), slices }
+    lvs_crds::plan::split(&"rs-1".into(), &plan)
+}
+
+fn seen(epoch: u64) -> Seen {
+    let (node_plan, slices) = objects(epoch);
+    let read = slices.iter().map(|slice| Arc::new(ReadSlice::of(slice, None)));
+    Seen { node_plan: Some(node_plan), slices: read.map(|slice| (slice.name.clone(), slice)).collect() }
 }
 
 /// The slices of one epoch under the NodePlan of another.
@@ -27,10 +32,18 @@ fn torn(of_plan: u64, of_slices: u64) -> Seen {
     Seen { slices: seen(of_slices).slices, ..seen(of_plan) }
 }
 
-fn yaml(seen: &Seen) -> String {
-    let slices = seen.slices.values().map(|slice| serde_saphyr::to_string(slice).unwrap());
-    let plan = seen.node_plan.iter().map(|plan| serde_saphyr::to_string(plan).unwrap());
-    slices.chain(plan).collect::<Vec<_>>().join("---\n")
+fn yaml(epoch: u64) -> String {
+    let plan = serde_saphyr::to_string(&objects(epoch).0).unwrap();
+    format!("{}---\n{plan}", slices_yaml(epoch))
+}
+
+fn slices_yaml(epoch: u64) -> String {
+    objects(epoch)
+        .1
+        .iter()
+        .map(|slice| serde_saphyr::to_string(slice).unwrap())
+        .collect::<Vec<_>>()
+        .join("---\n")
 }
 
 fn parsed(text: &str) -> anyhow::Result<BTreeMap<NodeName, Seen>> {
@@ -41,8 +54,8 @@ fn parsed(text: &str) -> anyhow::Result<BTreeMap<NodeName, Seen>> {
 fn documents_json_and_lists_read_alike() {
     let seen = seen(3);
     let expected = BTreeMap::from([(NodeName::from("rs-1"), seen.clone())]);
-    assert_eq!(parsed(&yaml(&seen)).unwrap(), expected);
-    let items: Vec<serde_json::Value> = serde_saphyr::from_multiple(&yaml(&seen)).unwrap();
+    assert_eq!(parsed(&yaml(3)).unwrap(), expected);
+    let items: Vec<serde_json::Value> = serde_saphyr::from_multiple(&yaml(3)).unwrap();
     let list = serde_json::json!({"apiVersion": "v1", "kind": "List", "items": items});
     assert_eq!(parsed(&list.to_string()).unwrap(), expected);
     assert!(seen.plan().unwrap().0.complete);
@@ -50,19 +63,18 @@ fn documents_json_and_lists_read_alike() {
 
 #[test]
 fn a_slice_without_its_plan_is_nobodys() {
-    let alone = Seen { node_plan: None, ..seen(3) };
-    assert_eq!(parsed(&yaml(&alone)).unwrap(), BTreeMap::new());
+    assert_eq!(parsed(&slices_yaml(3)).unwrap(), BTreeMap::new());
 }
 
 #[test]
 fn two_plans_of_one_node_are_refused() {
-    let error = parsed(&format!("{}---\n{}", yaml(&seen(3)), yaml(&seen(4)))).unwrap_err();
+    let error = parsed(&format!("{}---\n{}", yaml(3), yaml(4))).unwrap_err();
     assert!(format!("{error:#}").contains("NodePlan \"rs-1\" is there twice"), "{error:#}");
 }
 
 #[test]
 fn a_text_cut_anywhere_is_never_taken_for_a_whole_plan_that_asks_for_less() {
-    let whole = yaml(&seen(3));
+    let whole = yaml(3);
     for length in 0..whole.len() {
         let Some(text) = whole.get(..length) else { continue };
         let nodes = parsed(text).unwrap_or_default();
@@ -90,6 +102,17 @@ async fn handed_on(shown: &[Seen]) -> Vec<(u64, bool)> {
     drop(sender);
     task.await.unwrap();
     Arc::try_unwrap(taken).unwrap().into_inner().unwrap()
+}
+
+#[test]
+fn a_slice_that_comes_again_shares_its_services_and_one_of_other_content_does_not() {
+    let slice = &objects(3).1[0];
+    let first = ReadSlice::of(slice, None);
+    let part = |read: &ReadSlice| read.services.values().next().unwrap().clone().unwrap().1;
+    assert!(Arc::ptr_eq(&part(&first), &part(&ReadSlice::of(slice, Some(&first)))));
+    let other = ReadSlice::of(&objects(4).1[0], Some(&first));
+    assert_ne!(part(&first), part(&other));
+    assert_ne!(first.hash, other.hash);
 }
 
 #[tokio::test(start_paused = true)]
@@ -121,12 +144,12 @@ async fn a_folder_is_followed_through_bad_files_and_gone_ones() {
     let (sender, mut receiver) = watch::channel(None);
     let task = tokio::spawn(folder::follow(folder.path().to_owned(), "rs-1".into(), sender));
     assert_eq!(next(&mut receiver).await, Seen::default());
-    crate::state::durable::replace(&file, yaml(&seen(3)).as_bytes()).unwrap();
+    crate::state::durable::replace(&file, yaml(3).as_bytes()).unwrap();
     assert_eq!(next(&mut receiver).await, seen(3));
     // What does not parse is passed over, so that the next good one is the next that is seen.
     crate::state::durable::replace(&file, b"kind: [").unwrap();
     tokio::task::yield_now().await;
-    crate::state::durable::replace(&file, yaml(&seen(4)).as_bytes()).unwrap();
+    crate::state::durable::replace(&file, yaml(4).as_bytes()).unwrap();
     assert_eq!(next(&mut receiver).await, seen(4));
     std::fs::remove_file(&file).unwrap();
     assert_eq!(next(&mut receiver).await, Seen::default());

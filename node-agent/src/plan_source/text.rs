@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use kube::ResourceExt as _;
 use lvs_core::names::NodeName;
-use lvs_crds::{NodePlan, NodePlanSlice};
+use lvs_crds::{NodePlan, NodePlanSlice, ReadSlice};
 use serde_json::Value;
 
 use super::seen::Seen;
@@ -58,7 +59,8 @@ fn take_in(mut document: Value, nodes: &mut BTreeMap<NodeName, Seen>) -> anyhow:
         "NodePlanSlice" => {
             let object: NodePlanSlice = serde_json::from_value(document).with_context(what)?;
             let node = object.spec.node_name.clone();
-            nodes.entry(node).or_default().slices.insert(object.name_any(), object);
+            let slice = Arc::new(ReadSlice::of(&object, None));
+            nodes.entry(node).or_default().slices.insert(slice.name.clone(), slice);
         }
         "List" => {
             let items = document.get_mut("items").and_then(Value::as_array_mut).map(std::mem::take);

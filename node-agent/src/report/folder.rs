@@ -47,6 +47,7 @@ impl Sink {
 #[cfg(test)]
 mod tests {
     use std::collections::{BTreeMap, BTreeSet};
+    use std::sync::Arc;
 
     use lvs_core::names::ServiceName;
     use lvs_core::node_plan::{NodePlan, PlannedService};
@@ -62,7 +63,8 @@ mod tests {
         let revision = part.revision;
         plan.services.insert(name.clone(), part.into());
         let (node_plan, slices) = lvs_crds::plan::split(&"rs-1".into(), &plan);
-        let slices = slices.into_iter().map(|slice| (slice.metadata.name.clone().unwrap(), slice)).collect();
+        let read = slices.iter().map(|slice| Arc::new(lvs_crds::ReadSlice::of(slice, None)));
+        let slices = read.map(|slice| (slice.name.clone(), slice)).collect();
         let mut report = NodeReport::default();
         report.node.boot_id = "boot".into();
         let of_service = ServiceReport {
