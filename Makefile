@@ -30,6 +30,11 @@ mutants: beside ## seed named bugs one at a time; each must turn its row of `mak
 	@cargo build --locked --workspace --bins
 	@$(BIN)/lvs-mutants $(if $(ONLY),--only '$(ONLY)')
 
+.PHONY: fuzz
+fuzz: ## fuzz the netlink parser, led by coverage, for SECONDS=600; the next run goes on from what this one learned
+	@e2e/setup/check rust
+	@node-agent/ipvs/fuzz/run $(or $(SECONDS),600)
+
 .PHONY: e2e-kind
 e2e-kind: ## a release through its whole life on kind (Kubernetes in Docker), for people who have Docker
 	@e2e/setup/check rust
