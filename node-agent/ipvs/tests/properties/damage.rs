@@ -13,8 +13,10 @@ use crate::{attribute, corpus, laws};
 enum Damage {
     /// The rest is missing.
     Cut(Index),
-    /// One byte is another.
-    Byte(Index, u8),
+    /// The message ends before its last bytes, and its length says so: where it ends need not be aligned.
+    End(usize),
+    /// Some bytes are others.
+    Bytes(Index, Vec<u8>),
     /// Where an attribute or a nest may start, its length is another: too short, or beyond the nest or the message.
     Length(Index, u16),
     /// Where an attribute may start, its kind or its flags are others.
@@ -31,6 +33,8 @@ enum Damage {
 
 fn damage() -> impl Strategy<Value = Damage> {
     let place = any::<Index>;
+    // The ends of what a number of any width can be, or anything.
+    let byte = prop_oneof![select(vec![0, 1, 0x7f, 0x80, 0xff]), any::<u8>()];
     // An empty attribute, a header, numbers of each width, and the greatest.
     let length =
         prop_oneof![select(vec![0, 1, 3, 4, 5, 6, 8, 12, 20, 0x7fff, 0xffff]), any::<u16>(), 0..300u16];
@@ -40,7 +44,8 @@ fn damage() -> impl Strategy<Value = Damage> {
     let header = (1..6u16, select(vec![0, 2, 0x100, 0x200, 0x300, 0x302]));
     prop_oneof![
         place().prop_map(Damage::Cut),
-        (place(), any::<u8>()).prop_map(|(place, value)| Damage::Byte(place, value)),
+        (1..12usize).prop_map(Damage::End),
+        (place(), vec(byte, 1..6)).prop_map(|(place, values)| Damage::Bytes(place, values)),
         (place(), length).prop_map(|(place, length)| Damage::Length(place, length)),
         (place(), kind.clone()).prop_map(|(place, kind)| Damage::Kind(place, kind)),
         (kind, vec(any::<u8>(), 0..24)).prop_map(|(kind, value)| Damage::Grow(kind, value)),
@@ -59,7 +64,12 @@ impl Damage {
         let word = |place: &Index| place.index(end / 4 + 1) * 4;
         match self {
             Self::Cut(place) => bytes.truncate(place.index(end + 1)),
-            Self::Byte(place, value) => put(bytes, place.index(end + 1), &[*value]),
+            Self::End(less) => {
+                bytes.truncate(end.saturating_sub(*less));
+                let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+                put(bytes, 0, &length.to_ne_bytes());
+            }
+            Self::Bytes(place, values) => put(bytes, place.index(end + 1), values),
             Self::Length(place, length) => put(bytes, word(place), &length.to_ne_bytes()),
             Self::Kind(place, kind) => put(bytes, word(place) + 2, &kind.to_ne_bytes()),
             Self::Grow(kind, value) => {
