@@ -5,6 +5,7 @@
 //! last acknowledgement: look, render, diff, custody on disk, bytes, kernel.
 
 mod encoding;
+mod go_library;
 mod one_weight;
 mod plan;
 mod programming;
@@ -32,6 +33,7 @@ fn bench(bench: &mut Bench) -> Result<Value> {
     rows.extend(one_weight::rows(bench)?);
     rows.push(reading::row(bench, 1_000, 10)?);
     rows.extend(programming::rows(bench, 1_000, 10)?);
+    rows.push(go_library::row(bench, 1_000, 10)?);
     if std::env::var_os("LVS_BENCH_SHORT").is_none() {
         rows.extend(programming::rows(bench, 5_000, 20)?);
     }
