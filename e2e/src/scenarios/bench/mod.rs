@@ -6,6 +6,7 @@
 
 mod encoding;
 mod go_library;
+mod keepalived;
 mod one_weight;
 mod plan;
 mod programming;
@@ -32,6 +33,7 @@ fn bench(bench: &mut Bench) -> Result<Value> {
     let mut rows = vec![encoding::row()];
     rows.extend(one_weight::rows(bench)?);
     rows.push(reading::row(bench, 1_000, 10)?);
+    rows.push(keepalived::row(bench, 1_000, 10)?);
     rows.extend(programming::rows(bench, 1_000, 10)?);
     rows.push(go_library::row(bench, 1_000, 10)?);
     if std::env::var_os("LVS_BENCH_SHORT").is_none() {
