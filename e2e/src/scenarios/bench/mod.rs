@@ -4,6 +4,7 @@
 //! alike; it says what it must reach. The clock of the agent's own path runs from the parsed NodePlan in memory to the
 //! last acknowledgement: look, render, diff, custody on disk, bytes, kernel.
 
+mod connection;
 mod encoding;
 mod go_library;
 mod keepalived;
@@ -36,6 +37,7 @@ fn bench(bench: &mut Bench) -> Result<Value> {
     rows.push(keepalived::row(bench, 1_000, 10)?);
     rows.extend(programming::rows(bench, 1_000, 10)?);
     rows.push(go_library::row(bench, 1_000, 10)?);
+    rows.extend(connection::rows(bench)?);
     if std::env::var_os("LVS_BENCH_SHORT").is_none() {
         rows.extend(programming::rows(bench, 5_000, 20)?);
     }
