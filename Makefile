@@ -24,6 +24,16 @@ test: setup ## every test there is; ends with a table of what was proved (LVS_SE
 	@cargo build --locked --workspace --bins
 	@$(BIN)/lvs-test
 
+.PHONY: bench
+bench: ## how near the agent comes to what the kernel allows: one table, and target/bench.json (takes 10 minutes)
+	@e2e/setup/check rust lab go
+	@e2e/setup/packages lab second-kernel bench
+	@e2e/setup/fetch-kernel
+	@echo "== building the programs, optimised (the first time this takes some minutes)"
+	@cargo build --locked --workspace --profile measure --bin lvs-lab --bin lvs-node-agent
+	@e2e/bench/moby-ipvs/build $(TARGET_DIR)/measure
+	@$(TARGET_DIR)/measure/lvs-lab bench --json target/bench.json
+
 .PHONY: mutants
 mutants: beside ## seed named bugs one at a time; each must turn its row of `make test` red (ONLY=PREFIX for some)
 	@e2e/control-plane/build

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::forwarding::Forwarding;
 use crate::ipvs::{PortKey, Timeouts};
 use crate::names::{BootId, GroupName, LinkName, NodeName, PoolName, ServiceName};
 use crate::network::{AddressRange, Prefix};
@@ -64,6 +65,8 @@ pub struct ServiceSpec {
     pub scheduling: Scheduling,
     /// How many connections each real server may have, where its entry does not say otherwise.
     pub thresholds: ConnectionThresholds,
+    /// How directors send to the real servers, where an entry does not say otherwise.
+    pub forwarding: Forwarding,
     /// The real servers by the name of their entry.
     pub real_servers: BTreeMap<String, RealServerSpec>,
 }
@@ -77,6 +80,8 @@ pub struct RealServerSpec {
     pub weight: u32,
     /// How many connections each of the hosts may have; `None`: as the service says.
     pub thresholds: Option<Thresholds>,
+    /// How directors send to each of the hosts; `None`: as the service says.
+    pub forwarding: Option<Forwarding>,
 }
 
 /// Limits of connections as a user writes them for a service.

@@ -11,6 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::ipvs::{DestinationKey, Timeouts, VirtualServerKey};
 use crate::kernel::{AddressKey, ArpSettings};
 use crate::names::LinkName;
+use crate::tunnel::GuePort;
 
 /// What we answer for on this node since its boot: our items, each with what came before it.
 ///
@@ -43,6 +44,10 @@ pub enum Item {
     Arp(LinkName),
     /// IPVS's timeouts.
     Timeouts,
+    /// A tunnel device, with whatever is on it.
+    Tunnel(LinkName),
+    /// A UDP port at which the kernel takes GUE in.
+    GuePort(GuePort),
 }
 
 impl Item {
@@ -52,7 +57,7 @@ impl Item {
         match self {
             Self::VirtualServer(key) | Self::Destination(key, _) => key.vip(),
             Self::Address(key) => Some(key.address),
-            Self::Arp(_) | Self::Timeouts => None,
+            Self::Arp(_) | Self::Timeouts | Self::Tunnel(_) | Self::GuePort(_) => None,
         }
     }
 }
@@ -162,6 +167,11 @@ impl Custody {
     pub fn addresses(&self) -> BTreeSet<AddressKey> {
         let address = |item: &Item| if let Item::Address(key) = item { Some(*key) } else { None };
         self.claims.keys().filter_map(address).collect()
+    }
+
+    /// Everything that is ours but destinations.
+    pub(crate) fn but_destinations(&self) -> impl Iterator<Item = &Item> {
+        self.claims.keys()
     }
 
     /// The links whose ARP settings are ours.

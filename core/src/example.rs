@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
+use crate::forwarding::Forwarding;
 use crate::ipvs::{PortKey, Timeouts};
 use crate::kernel::{AddressAttributes, AddressKey, ArpSettings, Kernel};
 use crate::local::{Link, Local, Probe, ProbeOutcome};
@@ -53,6 +54,7 @@ pub(crate) fn form() -> ServiceForm {
         addresses: BTreeSet::from([address(RIP), address("fd00::10")]),
         weight: 1,
         thresholds: Thresholds::NONE,
+        forwarding: Forwarding::DirectRouting,
         stage: Stage::of(StageName::Serving),
         admitted: BTreeSet::from([address(VIP), address(VIP6)]),
     };

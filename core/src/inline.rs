@@ -28,6 +28,17 @@ impl fmt::Display for InvalidName {
 impl std::error::Error for InvalidName {}
 
 impl InlineName {
+    /// A name of seven letters, printable ASCII without space and slash, and eight hexadecimal digits.
+    pub(crate) fn numbered(letters: [u8; 7], number: u32) -> Self {
+        let mut bytes = [0; 16];
+        bytes[..7].copy_from_slice(&letters);
+        for (place, byte) in bytes[7..15].iter_mut().enumerate() {
+            let digit = number >> (28 - 4 * place) & 0xf;
+            *byte = b"0123456789abcdef"[digit as usize];
+        }
+        Self(bytes)
+    }
+
     /// The name as text.
     #[must_use]
     pub fn as_str(&self) -> &str {

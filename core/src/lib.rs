@@ -23,6 +23,7 @@ pub mod diff;
 pub mod epoch;
 #[cfg(test)]
 mod example;
+pub mod forwarding;
 pub mod inline;
 pub mod ipvs;
 pub mod kernel;
@@ -39,5 +40,6 @@ pub mod scheduling;
 pub mod selector;
 pub mod status;
 pub mod time;
+pub mod tunnel;
 pub mod verdict;
 pub mod wanted;

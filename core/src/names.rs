@@ -58,7 +58,7 @@ name!(
 );
 
 /// The features of this version, which an agent reports and a plan may require.
-pub const FEATURES: [&str; 7] = [
+pub const FEATURES: [&str; 8] = [
     "AllPorts",
     "ConnectionThresholds",
     "DirectRouting",
@@ -66,6 +66,7 @@ pub const FEATURES: [&str; 7] = [
     "Persistence",
     "PersistenceEngine",
     "SchedulerFlags",
+    "Tunnel",
 ];
 
 /// A VirtualService, written `namespace/name`.

@@ -11,6 +11,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use siphasher::sip::SipHasher13;
 
+use crate::forwarding::{Forwarding, Reception};
 use crate::ipvs::{PortKey, Timeouts};
 use crate::names::{
     Feature, GroupName, InvalidKey, LinkName, NodeName, PoolName, RealServerKey, ServiceName, as_text,
@@ -84,6 +85,10 @@ pub struct PlannedService {
     #[serde(default)]
     #[schemars(with = "BTreeMap<String, PlannedVip>")]
     pub vips: BTreeMap<IpAddr, PlannedVip>,
+    /// The tunnels that the node takes in as a real server.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    #[schemars(with = "Vec<Reception>")]
+    pub receive: BTreeSet<Reception>,
     /// The accepted form of the service, on directors.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub form: Option<ServiceForm>,
@@ -153,6 +158,9 @@ pub struct PlannedRealServer {
     pub addresses: BTreeSet<IpAddr>,
     /// The user's weight, 0 to 65535.
     pub weight: u32,
+    /// How directors send to it now; it is made ready for another way before that changes.
+    #[serde(default, skip_serializing_if = "Forwarding::is_default")]
+    pub forwarding: Forwarding,
     /// How many connections it may have.
     #[serde(default, skip_serializing_if = "Thresholds::is_none")]
     pub thresholds: Thresholds,
@@ -240,6 +248,7 @@ impl PlannedService {
             revision: Revision::default(),
             requires: BTreeSet::new(),
             vips: BTreeMap::new(),
+            receive: BTreeSet::new(),
             form: None,
         }
     }
@@ -254,7 +263,7 @@ impl PlannedService {
     #[must_use]
     pub fn content_hash(&self) -> u64 {
         let mut hasher = SipHasher13::new();
-        (&self.uid, &self.requires, &self.vips, &self.form).hash(&mut hasher);
+        (&self.uid, &self.requires, &self.vips, &self.receive, &self.form).hash(&mut hasher);
         hasher.finish()
     }
 }

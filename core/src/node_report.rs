@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::forwarding::Reception;
 use crate::names::{BootId, Feature, LinkName, SchedulerName, ServiceName};
 use crate::network::{MacAddress, Prefix};
 use crate::node_plan::Revision;
@@ -93,6 +94,10 @@ pub struct ServiceReport {
     #[serde(default)]
     #[schemars(with = "BTreeMap<String, VipReport>")]
     pub vips: BTreeMap<IpAddr, VipReport>,
+    /// The planned tunnels that the node takes in.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    #[schemars(with = "Vec<Reception>")]
+    pub receives: BTreeSet<Reception>,
     /// What keeps the service from being as planned.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     #[schemars(with = "Vec<Trouble>")]

@@ -90,6 +90,10 @@ reasons! {
     NoUplink,
     /// The way to the real server goes through a gateway: by direct routing the packet would come back.
     RealServerBehindGateway,
+    /// The node's kernel has no such tunnel and cannot load it; the message names the module.
+    TunnelMissing,
+    /// Two services want tunnels at one address of a node that exclude each other.
+    TunnelConflict,
     /// The kernel refused an operation; the message has its error.
     KernelRefused,
     /// Two DirectorGroups want different node-wide settings on one node; the older one wins.

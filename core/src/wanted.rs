@@ -10,6 +10,7 @@ use crate::ipvs::{Timeouts, VirtualServerKey};
 use crate::kernel::{AddressAttributes, AddressKey, Op, Refusal, VirtualServer};
 use crate::names::{LinkName, ServiceName};
 use crate::node_report::Trouble;
+use crate::tunnel::{GuePort, TunnelDevice};
 
 /// Our part of the kernel as it should be.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -27,6 +28,13 @@ pub struct Wanted {
     pub answer: BTreeSet<LinkName>,
     /// IPVS's timeouts; `None`: as they were before us.
     pub timeouts: Option<Timeouts>,
+    /// Tunnel devices that take in what directors send.
+    pub tunnels: BTreeMap<LinkName, TunnelDevice>,
+    /// The UDP ports at which GUE is taken in.
+    pub gue_ports: BTreeSet<GuePort>,
+    /// The services that each tunnel device and port is for.
+    #[serde(skip)]
+    pub tunnel_users: BTreeMap<Item, BTreeSet<ServiceName>>,
     /// Nothing of ours is removed and nothing restored: the plan is incomplete.
     pub keep_everything: bool,
     /// Items that stay exactly as they are, there or not: a probe is under way, or the kernel lacks a scheduler. Of a
@@ -94,6 +102,8 @@ pub enum PhaseName {
     Hide,
     /// VIPs come to `lo`.
     Accept,
+    /// Tunnels are taken in.
+    OpenTunnels,
     /// Virtual services and timeouts are added and changed.
     VirtualServers,
     /// Destinations are added and changed.
@@ -106,6 +116,8 @@ pub enum PhaseName {
     Attract,
     /// ARP settings come back.
     Show,
+    /// Tunnels are taken in no more.
+    CloseTunnels,
 }
 
 /// Something that is not done although it is wanted, or left although it is not.

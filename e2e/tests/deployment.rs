@@ -50,6 +50,11 @@ fn every_setting_is_so_on_the_second_kernel_too() -> Result<()> {
 }
 
 #[test]
+fn every_way_of_forwarding_carries_connections() -> Result<()> {
+    run("every-forwarding", 600)
+}
+
+#[test]
 fn random_tables_agree_in_the_first_half() -> Result<()> {
     run("random-tables-1", 1500)
 }

@@ -1,5 +1,7 @@
 //! The pipe that is the architecture: manifests, plan, what is left to do. It needs no cluster and no privileges.
 
+#![expect(clippy::unwrap_used, reason = "what helps a test fails it")]
+
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -17,24 +19,35 @@ fn program(name: &str) -> PathBuf {
 
 #[test]
 fn manifests_become_what_is_left_to_do() {
-    let example = tree().join("deploy/examples/lvs-notes");
+    let cases = tree().join("e2e/cases");
+    for (manifests, case, node) in [
+        ("deploy/examples/lvs-notes", "lvs-notes", "director-1"),
+        ("e2e/cases/tunnel", "tunnel", "director-1"),
+        ("e2e/cases/tunnel", "tunnel", "rs-far"),
+    ] {
+        let golden = std::fs::read_to_string(cases.join(case).join(format!("{node}.diff"))).unwrap();
+        assert_eq!(left_to_do(&tree().join(manifests), node), golden, "{case}, {node}");
+    }
+}
+
+/// What is left to do on a node where nothing has been done yet.
+fn left_to_do(manifests: &Path, node: &str) -> String {
     let mut plan = Command::new(program("lvs-operator"))
-        .args(["plan", "--node", "director-1", "-f"])
-        .arg(&example)
+        .args(["plan", "--node", node, "-f"])
+        .arg(manifests)
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
     let diff = Command::new(program("lvs-node-agent"))
         .args(["diff", "--plan", "-", "--kernel", "empty", "--local"])
-        .arg(example.join("director-1.local.yaml"))
+        .arg(manifests.join(format!("{node}.local.yaml")))
         .stdin(plan.stdout.take().unwrap())
         .output()
         .unwrap();
     assert!(plan.wait().unwrap().success());
     assert!(diff.status.success(), "{}", String::from_utf8_lossy(&diff.stderr));
-    let golden = std::fs::read_to_string(tree().join("e2e/cases/lvs-notes/director-1.diff")).unwrap();
-    assert_eq!(String::from_utf8(diff.stdout).unwrap(), golden);
+    String::from_utf8(diff.stdout).unwrap()
 }
 
 /// The same plan twice, byte for byte, also from standard input.

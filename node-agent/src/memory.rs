@@ -1,5 +1,15 @@
 //! The allocator's manners.
 
+/// Gives back what is free after something that rarely happens has needed a lot: a whole plan was read.
+pub fn give_back() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: it takes a number, and gives back only pages that hold nothing.
+    #[allow(unsafe_code, reason = "no safe binding knows it")]
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}
+
 /// Keeps freed memory for the next time instead of giving it back: every pass needs about as much as the one before, and
 /// pages that come back have to be cleared by the kernel first. All threads share one heap, of which only one makes
 /// large demands.

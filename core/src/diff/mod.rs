@@ -12,14 +12,17 @@
 //! | no | yes | no | nothing |
 //! | no | no | yes | released from custody |
 //!
-//! Settings (ARP of a link, timeouts) always exist: custody remembers what they were and what we made of them, and each
+//! Tunnel devices and GUE ports go by the same table; where somebody else's device takes the packets already, that one is
+//! used and none of ours is made (see `tunnel`). Settings (ARP of a link, timeouts) always exist: custody remembers what they were and what we made of them, and each
 //! value that is still ours goes back at the end.
 
 mod address;
 mod arp;
 mod run;
+mod servers;
 mod table;
 mod timeouts;
+mod tunnel;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -30,6 +33,7 @@ use crate::node_report::Trouble;
 use crate::wanted::{Hold, Phase, PhaseName, Scope, Wanted};
 
 pub use run::Run;
+pub use servers::diff_servers;
 
 /// The phases that make our part of `have` what is wanted, and what is held back.
 ///
@@ -47,6 +51,7 @@ pub fn diff(wanted: &Wanted, have: &Kernel, owned: &Custody, scope: &Scope) -> (
     draft.hide();
     if *scope == Scope::Everything {
         draft.timeouts();
+        draft.tunnels();
         draft.show();
     }
     (draft.phases.into_values().collect(), draft.holds.into_iter().collect())

@@ -112,9 +112,15 @@ impl Run {
                 !self.not_ours.contains(key) && key.vip().is_none_or(|vip| !self.not_left.contains(&vip))
             }
             Op::AddDestination(key, ..) | Op::SetDestination(key, ..) => !self.not_ours.contains(key),
-            Op::SetAddress(..) | Op::AddVirtualServer(..) | Op::SetVirtualServer(..) | Op::SetTimeouts(_) => {
-                true
-            }
+            Op::SetAddress(..)
+            | Op::AddVirtualServer(..)
+            | Op::SetVirtualServer(..)
+            | Op::SetTimeouts(_)
+            | Op::AddTunnel(..)
+            | Op::SetTunnel(..)
+            | Op::RemoveTunnel(_)
+            | Op::OpenGuePort(_)
+            | Op::CloseGuePort(_) => true,
         }
     }
 
@@ -238,6 +244,7 @@ fn places_held(vip: IpAddr, wanted: &Wanted, have: &Kernel, owned: &Custody) -> 
 fn is_gone(op: &Op, refusal: Refusal) -> bool {
     match op {
         Op::RemoveAddress(_) => matches!(refusal, Refusal::NoAddress | Refusal::NoLink),
+        Op::RemoveTunnel(_) => refusal == Refusal::NoLink,
         Op::RemoveVirtualServer(_) => refusal == Refusal::NoVirtualServer,
         Op::RemoveDestination(..) => matches!(refusal, Refusal::NoVirtualServer | Refusal::NoDestination),
         _ => false,

@@ -222,11 +222,17 @@ fn contrary_destination(
     wanted: DestinationSettings,
 ) -> Trouble {
     let message = format!(
-        "real server {key} of {server} is there already with other settings (weight {}, not {}) and is not ours: remove \
-         it, or set the annotation lvs-operator.io/adopt: \"true\"",
-        there.weight, wanted.weight
+        "real server {key} of {server} is there already with other settings ({}, not {}) and is not ours: remove it, or \
+         set the annotation lvs-operator.io/adopt: \"true\"",
+        described_destination(there),
+        described_destination(wanted)
     );
     Trouble::new(Reason::ForeignEntry, message)
+}
+
+fn described_destination(settings: DestinationSettings) -> String {
+    let tunnel = settings.tunnel.map(|tunnel| format!(" {} {} {}", tunnel.kind, tunnel.port, tunnel.flags));
+    format!("{:?}{} weight {}", settings.method, tunnel.unwrap_or_default(), settings.weight)
 }
 
 /// The settings as a person would compare them.

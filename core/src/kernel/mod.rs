@@ -2,6 +2,7 @@
 
 mod op;
 mod step;
+mod step_tunnel;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -16,6 +17,7 @@ pub use step::Refusal;
 use crate::ipvs::{DestinationKey, DestinationSettings, Timeouts, VirtualServerKey, VirtualServerSettings};
 use crate::names::{InvalidKey, LinkName, SchedulerName, as_text};
 use crate::network::Family;
+use crate::tunnel::{GuePort, TunnelDevice};
 
 /// What is in the kernel, ours and everybody else's. An empty one is a node where nothing has been set up.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -31,6 +33,12 @@ pub struct Kernel {
     pub arp: BTreeMap<LinkName, ArpSettings>,
     /// `net.ipv4.conf.all`: the effective setting is the greater of this and the link's.
     pub arp_all: ArpSettings,
+    /// The tunnel devices.
+    pub tunnels: BTreeMap<LinkName, TunnelDevice>,
+    /// The UDP ports at which the kernel takes GUE in.
+    pub gue_ports: BTreeSet<GuePort>,
+    /// `net.ipv4.conf.all.rp_filter`: the effective filter is the greater of this and the link's.
+    pub rp_filter_all: u32,
     /// The schedulers that the kernel has or can load; `None` where that is not known.
     pub schedulers: Option<BTreeSet<SchedulerName>>,
 }

@@ -7,8 +7,12 @@ use serde::{Deserialize, Serialize};
 
 use super::{AddressAttributes, AddressKey, ArpSettings};
 use crate::custody::Item;
-use crate::ipvs::{DestinationKey, DestinationSettings, Timeouts, VirtualServerKey, VirtualServerSettings};
+use crate::ipvs::{
+    DestinationKey, DestinationSettings, ForwardingMethod, Timeouts, Tunnel, VirtualServerKey,
+    VirtualServerSettings,
+};
 use crate::names::LinkName;
+use crate::tunnel::{GuePort, TunnelDevice};
 
 /// One change of a kernel. It holds no heap data, so that a batch of many costs one allocation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -36,6 +40,16 @@ pub enum Op {
     RemoveDestination(VirtualServerKey, DestinationKey),
     /// Sets IPVS's timeouts (`--set`).
     SetTimeouts(Timeouts),
+    /// Adds a tunnel device as it is to be: up, filtered loosely, with [`DUMMY_ADDRESS`](crate::tunnel::DUMMY_ADDRESS).
+    AddTunnel(LinkName, TunnelDevice),
+    /// Makes a tunnel device what it is to be.
+    SetTunnel(LinkName, TunnelDevice),
+    /// Removes a tunnel device with its addresses.
+    RemoveTunnel(LinkName),
+    /// Takes GUE in at a UDP port (`ip fou add`).
+    OpenGuePort(GuePort),
+    /// Takes it in no more (`ip fou del`).
+    CloseGuePort(GuePort),
 }
 
 impl Op {
@@ -54,6 +68,10 @@ impl Op {
             | Self::SetDestination(key, destination, _)
             | Self::RemoveDestination(key, destination) => Item::Destination(*key, *destination),
             Self::SetTimeouts(_) => Item::Timeouts,
+            Self::AddTunnel(link, _) | Self::SetTunnel(link, _) | Self::RemoveTunnel(link) => {
+                Item::Tunnel(*link)
+            }
+            Self::OpenGuePort(port) | Self::CloseGuePort(port) => Item::GuePort(*port),
         }
     }
 
@@ -61,7 +79,6 @@ impl Op {
     #[must_use]
     pub fn vip(&self) -> Option<IpAddr> {
         match self {
-            Self::SetArp(..) | Self::SetTimeouts(_) => None,
             Self::AddAddress(key, _) | Self::SetAddress(key, _) | Self::RemoveAddress(key) => {
                 Some(key.address)
             }
@@ -108,20 +125,40 @@ impl fmt::Display for Op {
             }
             Self::RemoveVirtualServer(key) => write!(formatter, "remove virtual server {key}"),
             Self::AddDestination(key, destination, settings) => {
-                write!(formatter, "add real server {destination} weight {} to {key}", settings.weight)
+                write!(formatter, "add real server {destination} weight {} to {key}", settings.weight)?;
+                way(formatter, settings)
             }
             Self::SetDestination(key, destination, settings) => {
-                write!(formatter, "change real server {destination} of {key} to weight {}", settings.weight)
+                write!(formatter, "change real server {destination} of {key} to weight {}", settings.weight)?;
+                way(formatter, settings)
             }
             Self::RemoveDestination(key, destination) => {
                 write!(formatter, "remove real server {destination} from {key}")
             }
+            Self::AddTunnel(link, device) => write!(formatter, "add {} device {link}", device.kind),
+            Self::SetTunnel(link, device) => write!(formatter, "change {} device {link}", device.kind),
+            Self::RemoveTunnel(link) => write!(formatter, "remove tunnel device {link}"),
+            Self::OpenGuePort(port) => write!(formatter, "take GUE in at {port}"),
+            Self::CloseGuePort(port) => write!(formatter, "take GUE in no more at {port}"),
             Self::SetTimeouts(timeouts) => write!(
                 formatter,
                 "set IPVS timeouts to tcp {} tcpfin {} udp {}",
                 timeouts.tcp_seconds, timeouts.tcp_fin_seconds, timeouts.udp_seconds
             ),
         }
+    }
+}
+
+/// How packets get there, where that is not by direct routing.
+fn way(formatter: &mut fmt::Formatter<'_>, settings: &DestinationSettings) -> fmt::Result {
+    match (settings.method, settings.tunnel) {
+        (ForwardingMethod::DirectRouting, _) => Ok(()),
+        (ForwardingMethod::Tunnel, Some(Tunnel { kind: 1, port, .. })) => {
+            write!(formatter, " by GUE to port {port}")
+        }
+        (ForwardingMethod::Tunnel, Some(Tunnel { kind: 2, .. })) => formatter.write_str(" by GRE"),
+        (ForwardingMethod::Tunnel, _) => formatter.write_str(" by IPIP"),
+        (other, _) => write!(formatter, " by {other:?}"),
     }
 }
 

@@ -25,7 +25,14 @@ pub enum Refusal {
     NoAddress,
     /// ENODEV: no such link.
     NoLink,
-    /// EINVAL: not an address that a destination can have (multicast, broadcast, unspecified, IPv6 link-local).
+    /// EOPNOTSUPP: the kernel has no such kind of link, and cannot load it.
+    NoTunnel,
+    /// EADDRINUSE: the UDP port is taken.
+    PortTaken,
+    /// ENOENT for the family: the kernel has no GUE.
+    NoGue,
+    /// EINVAL: not an address that a destination can have (multicast, broadcast, unspecified, IPv6 link-local), or a GUE
+    /// tunnel to port 0.
     InvalidAddress,
     /// ERANGE: a weight above 2^31 − 1, or a lower threshold above the upper one.
     OutOfRange,
@@ -47,6 +54,9 @@ impl fmt::Display for Refusal {
             Self::NoScheduler => "there is no such scheduler (ENOENT)",
             Self::NoAddress => "there is no such address (EADDRNOTAVAIL)",
             Self::NoLink => "there is no such link (ENODEV)",
+            Self::NoTunnel => "the kernel has no such kind of link (EOPNOTSUPP)",
+            Self::PortTaken => "the UDP port is taken (EADDRINUSE)",
+            Self::NoGue => "the kernel has no GUE (ENOENT)",
             Self::InvalidAddress => "a real server cannot have such an address (EINVAL)",
             Self::OutOfRange => "a weight or threshold is out of range (ERANGE)",
             Self::NoIpvs => "there is no IPVS (ENOENT)",
@@ -87,6 +97,11 @@ impl Kernel {
                 None => Err(Refusal::NoLink),
             },
             Op::SetTimeouts(timeouts) => self.set_timeouts(*timeouts),
+            Op::AddTunnel(..)
+            | Op::SetTunnel(..)
+            | Op::RemoveTunnel(_)
+            | Op::OpenGuePort(_)
+            | Op::CloseGuePort(_) => self.step_tunnel(op),
             _ => self.step_ipvs(op),
         }
     }
@@ -162,11 +177,11 @@ fn known(
 
 fn check_settings(settings: &DestinationSettings) -> Result<(), Refusal> {
     let weight_fits = i32::try_from(settings.weight).is_ok();
-    if weight_fits && settings.lower_threshold <= settings.upper_threshold {
-        Ok(())
-    } else {
-        Err(Refusal::OutOfRange)
+    if !weight_fits || settings.lower_threshold > settings.upper_threshold {
+        return Err(Refusal::OutOfRange);
     }
+    let nowhere = settings.tunnel.is_some_and(|tunnel| (tunnel.kind, tunnel.port) == (1, 0));
+    if nowhere { Err(Refusal::InvalidAddress) } else { Ok(()) }
 }
 
 /// A destination of the other family needs a tunnel. The kernel looks at this before it looks at the settings.

@@ -7,6 +7,7 @@ use super::accept;
 use super::claims::Claims;
 use super::past::Past;
 use crate::cluster::{Cluster, Service};
+use crate::forwarding::Forwarding;
 use crate::ipvs::PortKey;
 use crate::names::{GroupName, LinkName, NodeName, PoolName, RealServerKey, ServiceName};
 use crate::node_plan::StageName;
@@ -66,6 +67,8 @@ pub(super) struct WantedRealServer {
     pub(super) weight: u32,
     /// How many connections it may have.
     pub(super) thresholds: Thresholds,
+    /// How directors send to it.
+    pub(super) forwarding: Forwarding,
 }
 
 /// Judges every manifest. A conflict goes to the service that the previous plans serve, then to the older one, then
@@ -177,6 +180,7 @@ fn previous_form(cluster: &Cluster, past: &Past<'_>, name: &ServiceName) -> Opti
                     addresses: server.addresses.clone(),
                     weight: server.weight,
                     thresholds: server.thresholds,
+                    forwarding: server.forwarding,
                 };
                 (key.clone(), wanted)
             })

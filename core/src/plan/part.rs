@@ -7,7 +7,9 @@ use super::draft::{Form, Place};
 use super::holder::{Holding, released};
 use super::past::Past;
 use crate::cluster::Cluster;
+use crate::forwarding::Reception;
 use crate::names::{Feature, NodeName, RealServerKey, ServiceName};
+use crate::network::Family;
 use crate::node_plan::{PlannedRealServer, PlannedService, PlannedVip, Revision, ServiceForm};
 use crate::scheduling::UdpScheduling;
 
@@ -58,6 +60,7 @@ impl Writer<'_> {
         let uid = self.draft.map(|draft| &draft.uid).or_else(|| previous.map(|part| &part.uid))?;
         let mut part = PlannedService { vips, ..PlannedService::idle(uid) };
         part.form = self.form(node, &part, previous);
+        part.receive = self.receive(node, &part, previous);
         let left = part.is_leaving()
             && previous
                 .is_none_or(|previous| previous.is_leaving() && self.past.acknowledged(self.service, node));
@@ -126,6 +129,44 @@ impl Writer<'_> {
         self.servers.contains_key(&RealServerKey::Node(node.clone()))
     }
 
+    /// The tunnels that a real server takes in: those by which it is sent to or is to be, and those of before until no
+    /// director sends by them any more.
+    fn receive(
+        &self,
+        node: &NodeName,
+        part: &PlannedService,
+        previous: Option<&PlannedService>,
+    ) -> BTreeSet<Reception> {
+        if part.is_leaving() {
+            return BTreeSet::new();
+        }
+        let key = RealServerKey::Node(node.clone());
+        let accepted = part.vips.iter().filter(|(_, duty)| duty.accept).map(|(vip, _)| Family::of(*vip));
+        let families: BTreeSet<Family> = accepted.collect();
+        let mut receive = BTreeSet::new();
+        if let Some(server) = self.servers.get(&key) {
+            receive.extend(server.forwarding.receptions(&server.addresses, families.iter().copied()));
+        }
+        if let Some(wanted) = self.draft.and_then(|draft| draft.real_servers.get(&key)) {
+            receive.extend(wanted.forwarding.receptions(&wanted.addresses, families));
+        }
+        let before = previous.into_iter().flat_map(|part| &part.receive);
+        receive.extend(before.filter(|reception| self.may_be_sent(&key, reception)));
+        receive
+    }
+
+    /// Whether a director may still send to a real server by a tunnel of before.
+    fn may_be_sent(&self, key: &RealServerKey, reception: &Reception) -> bool {
+        self.past.parts(self.service).any(|(director, part)| {
+            let Some(form) = &part.form else { return false };
+            let families = part.vips.iter().filter(|(_, duty)| duty.forward).map(|(vip, _)| Family::of(*vip));
+            let sends = form.real_servers.get(key).is_some_and(|server| {
+                server.forwarding.receptions(&server.addresses, families).contains(reception)
+            });
+            sends || !self.past.acknowledged(self.service, director)
+        })
+    }
+
     /// Whether a VIP stands in the part: it has a duty, or its leaving is not acknowledged yet.
     fn listed(
         &self,
@@ -171,13 +212,14 @@ impl Writer<'_> {
 
 /// What an agent must know to do its part.
 fn requires(part: &PlannedService) -> BTreeSet<Feature> {
+    let tunnel = (!part.receive.is_empty()).then(|| Feature::from("Tunnel"));
     let Some(form) = part.form.as_ref().filter(|_| part.vips.values().any(|duty| duty.forward)) else {
-        return BTreeSet::new();
+        return tunnel.into_iter().collect();
     };
+    let methods = form.real_servers.values().map(|server| server.forwarding.feature().into());
     let scheduling = &form.scheduling;
     let engine = scheduling.persistence.is_some_and(|persistence| persistence.engine.is_some());
     let wanted = [
-        (true, "DirectRouting"),
         (scheduling.persistence.is_some(), "Persistence"),
         (engine, "PersistenceEngine"),
         (!scheduling.scheduler_flags.is_empty(), "SchedulerFlags"),
@@ -185,5 +227,6 @@ fn requires(part: &PlannedService) -> BTreeSet<Feature> {
         (form.ports.iter().any(|port| port.port == 0), "AllPorts"),
         (form.real_servers.values().any(|server| !server.thresholds.is_none()), "ConnectionThresholds"),
     ];
-    wanted.into_iter().filter(|(wanted, _)| *wanted).map(|(_, feature)| feature.into()).collect()
+    let wanted = wanted.into_iter().filter(|(wanted, _)| *wanted).map(|(_, feature)| feature.into());
+    wanted.chain(methods).chain(tunnel).collect()
 }

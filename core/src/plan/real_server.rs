@@ -8,6 +8,7 @@ use super::draft::{Place, WantedRealServer};
 use crate::cluster::{
     AllowedRealServers, ConnectionThresholds, RealServerSpec, RealServerTarget, ServiceSpec, ThresholdSplit,
 };
+use crate::forwarding::Forwarding;
 use crate::names::{NodeName, RealServerKey};
 use crate::network::Family;
 use crate::node_report::Trouble;
@@ -23,7 +24,8 @@ pub(super) fn resolve(
     vips: &BTreeMap<IpAddr, Place>,
 ) -> Result<(Resolved, Vec<Trouble>), Trouble> {
     let thresholds = spec.thresholds;
-    let mut resolver = Resolver { index, vips, thresholds, found: BTreeMap::new(), troubles: Vec::new() };
+    let (found, troubles) = (BTreeMap::new(), Vec::new());
+    let mut resolver = Resolver { index, vips, thresholds, forwarding: spec.forwarding, found, troubles };
     // Entries that name a node come first, because they beat selectors.
     let named = |entry: &RealServerSpec| matches!(entry.target, RealServerTarget::Node(_));
     let (first, then): (Vec<_>, Vec<_>) = spec.real_servers.iter().partition(|(_, entry)| named(entry));
@@ -42,6 +44,7 @@ struct Resolver<'a, 'b> {
     index: &'a Index<'b>,
     vips: &'a BTreeMap<IpAddr, Place>,
     thresholds: ConnectionThresholds,
+    forwarding: Forwarding,
     found: Resolved,
     troubles: Vec<Trouble>,
 }
@@ -89,8 +92,9 @@ impl Resolver<'_, '_> {
             );
             return self.trouble(Reason::RealServerNotAllowed, message);
         }
-        let addresses = self.node_addresses(node);
-        if let Some((vip, family)) = self.out_of_reach(&addresses) {
+        let forwarding = self.forwarding(entry);
+        let addresses = self.node_addresses(node, forwarding);
+        if let Some((vip, family)) = self.out_of_reach(&addresses, forwarding) {
             let message = format!(
                 "realServers[{name}]: Node {node} has no {family:?} address for {vip}; \
                  set annotation lvs-operator.io/real-server-addresses on the Node."
@@ -101,17 +105,22 @@ impl Resolver<'_, '_> {
         self.found.insert(RealServerKey::Node(node.clone()), wanted);
     }
 
-    /// A VIP of whose family none of a real server's addresses is.
-    fn out_of_reach(&self, addresses: &BTreeSet<IpAddr>) -> Option<(IpAddr, Family)> {
-        let families: BTreeSet<Family> = addresses.iter().map(|address| Family::of(*address)).collect();
+    /// How directors send to the hosts of an entry.
+    fn forwarding(&self, entry: &RealServerSpec) -> Forwarding {
+        entry.forwarding.unwrap_or(self.forwarding)
+    }
+
+    /// A VIP for which a real server cannot be reached by any of its addresses.
+    fn out_of_reach(&self, addresses: &BTreeSet<IpAddr>, forwarding: Forwarding) -> Option<(IpAddr, Family)> {
         let mut vips = self.vips.keys().map(|vip| (*vip, Family::of(*vip)));
-        vips.find(|(_, family)| !families.contains(family))
+        vips.find(|(_, family)| forwarding.address(addresses, *family).is_none())
     }
 
     /// A real server with the limits of its entry, else the service's. A total is split when all are known.
     fn wanted(&self, name: &str, entry: &RealServerSpec, addresses: BTreeSet<IpAddr>) -> WantedRealServer {
         let thresholds = entry.thresholds.unwrap_or(self.thresholds.limits);
-        WantedRealServer { entry: name.to_owned(), addresses, weight: entry.weight, thresholds }
+        let forwarding = self.forwarding(entry);
+        WantedRealServer { entry: name.to_owned(), addresses, weight: entry.weight, thresholds, forwarding }
     }
 
     /// Gives each real server without limits of its own its share of a total.
@@ -162,7 +171,7 @@ impl Resolver<'_, '_> {
             self.trouble(Reason::RealServerNotAllowed, message);
             return Ok(());
         }
-        if let Some((vip, family)) = self.out_of_reach(addresses) {
+        if let Some((vip, family)) = self.out_of_reach(addresses, self.forwarding(entry)) {
             let message = format!(
                 "realServers[{name}]: there is no {family:?} address for {vip}; write one in addresses too."
             );
@@ -188,28 +197,39 @@ impl Resolver<'_, '_> {
         allowed.node_selector.as_ref().is_none_or(matches)
     }
 
-    /// RIPs of a node, one per family of the VIPs.
-    fn node_addresses(&self, node: &NodeName) -> BTreeSet<IpAddr> {
-        [Family::IPv4, Family::IPv6]
-            .into_iter()
-            .filter_map(|family| self.node_address(node, family))
-            .collect()
+    /// RIPs of a node, one per family of the VIPs. By tunnel one of the other family is as good, where the node has none
+    /// of a VIP's, or where its annotation names that one only.
+    fn node_addresses(&self, name: &NodeName, forwarding: Forwarding) -> BTreeSet<IpAddr> {
+        let annotated = self.index.cluster.nodes.get(name).map(|node| &node.real_server_addresses);
+        if let Some(named) = annotated.filter(|named| !named.is_empty() && forwarding.crosses_families()) {
+            return named.clone();
+        }
+        let families: BTreeSet<Family> = self.vips.keys().map(|vip| Family::of(*vip)).collect();
+        let found = |families: &[Family]| -> BTreeSet<IpAddr> {
+            families.iter().filter_map(|family| self.node_address(name, *family)).collect()
+        };
+        let same = found(&families.into_iter().collect::<Vec<_>>());
+        if same.is_empty() && forwarding.crosses_families() {
+            return found(&[Family::IPv4, Family::IPv6]);
+        }
+        same
     }
 
     /// The annotation's address, else the one that the agent reports on the VIP's network, else the Node's InternalIP.
     fn node_address(&self, name: &NodeName, family: Family) -> Option<IpAddr> {
-        let (vip, place) = self.vips.iter().find(|(vip, _)| Family::of(**vip) == family)?;
         let node = self.index.cluster.nodes.get(name)?;
         let of_family = |address: &&IpAddr| Family::of(**address) == family;
         if let Some(address) = node.real_server_addresses.iter().find(of_family) {
             return Some(*address);
         }
-        let network = self.index.network(*vip, place);
+        let of_vip = self.vips.iter().find(|(vip, _)| Family::of(**vip) == family);
+        let network = of_vip.and_then(|(vip, place)| self.index.network(*vip, place));
         let report = self.index.cluster.reports.get(name);
         let reported =
             report.into_iter().flat_map(|report| report.node.links.values()).flat_map(|link| &link.addresses);
-        let on_network =
-            |address: IpAddr| address != *vip && network.is_some_and(|network| network.contains(address));
+        let on_network = |address: IpAddr| {
+            !self.vips.contains_key(&address) && network.is_some_and(|network| network.contains(address))
+        };
         let reported = reported
             .filter(|prefix| !is_host(prefix) && on_network(prefix.address))
             .map(|prefix| prefix.address);

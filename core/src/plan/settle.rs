@@ -51,5 +51,11 @@ fn done(part: &PlannedService) -> ServiceReport {
             VipReport { bound: duty.accept, hidden: true, held: duty.attract, forwarding: duty.forward };
         (*vip, report)
     });
-    ServiceReport { revision: part.revision, applied: true, vips: vips.collect(), troubles: BTreeSet::new() }
+    ServiceReport {
+        revision: part.revision,
+        applied: true,
+        vips: vips.collect(),
+        receives: part.receive.clone(),
+        troubles: BTreeSet::new(),
+    }
 }

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use super::draft::{Form, WantedRealServer};
 use super::past::Past;
+use crate::forwarding::Forwarding;
 use crate::names::{NodeName, RealServerKey, ServiceName};
 use crate::network::Family;
 use crate::node_plan::{PlannedRealServer, Stage, StageName};
@@ -49,31 +50,83 @@ fn coming(
     wanted: &WantedRealServer,
     previous: Option<&PlannedRealServer>,
 ) -> PlannedRealServer {
-    let reachable =
-        |vip: &&IpAddr| wanted.addresses.iter().any(|address| Family::of(*address) == Family::of(**vip));
-    let vips = draft.vips.keys().filter(reachable).copied();
-    let (node, admitted): (Option<NodeName>, BTreeSet<IpAddr>) = match key {
-        RealServerKey::Foreign(_) => (None, vips.collect()),
-        RealServerKey::Node(node) => {
-            (Some(node.clone()), vips.filter(|vip| admitted(past, service, node, *vip, previous)).collect())
-        }
-    };
-    let stage = if admitted.is_empty() { StageName::Pending } else { StageName::Serving };
-    PlannedRealServer {
+    let way = Way { forwarding: wanted.forwarding, addresses: &wanted.addresses };
+    let mut server = PlannedRealServer {
         entry: wanted.entry.clone(),
-        node,
+        node: None,
         addresses: wanted.addresses.clone(),
         weight: wanted.weight,
         thresholds: wanted.thresholds,
-        stage: Stage::of(stage),
-        admitted,
+        forwarding: wanted.forwarding,
+        stage: Stage::default(),
+        admitted: way.reaches(draft).collect(),
+    };
+    if let RealServerKey::Node(node) = key {
+        server.node = Some(node.clone());
+        server.admitted = way.admitted(past, service, draft, node, previous);
+        // Until the node is ready for another way, directors go on with the one that they have.
+        let old = previous.map(|old| (old, Way { forwarding: old.forwarding, addresses: &old.addresses }));
+        if let Some((old, old_way)) = old.filter(|(_, old_way)| *old_way != way) {
+            let admitted = old_way.admitted(past, service, draft, node, previous);
+            if !server.admitted.is_superset(&admitted) {
+                server.forwarding = old.forwarding;
+                server.addresses.clone_from(&old.addresses);
+                server.admitted = admitted;
+            }
+        }
+    }
+    let nowhere = server.admitted.is_empty();
+    server.stage = Stage::of(if nowhere { StageName::Pending } else { StageName::Serving });
+    server
+}
+
+/// How directors send to a real server: the method, and its addresses.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Way<'a> {
+    forwarding: Forwarding,
+    addresses: &'a BTreeSet<IpAddr>,
+}
+
+impl<'a> Way<'a> {
+    /// The VIPs for which it leads to the real server.
+    fn reaches(self, draft: &'a Form) -> impl Iterator<Item = IpAddr> {
+        let vips = draft.vips.keys().copied();
+        vips.filter(move |vip| self.forwarding.address(self.addresses, Family::of(*vip)).is_some())
+    }
+
+    fn admitted(
+        self,
+        past: &Past<'_>,
+        service: &ServiceName,
+        draft: &'a Form,
+        node: &NodeName,
+        previous: Option<&PlannedRealServer>,
+    ) -> BTreeSet<IpAddr> {
+        let same = |server: &&PlannedRealServer| {
+            self == Way { forwarding: server.forwarding, addresses: &server.addresses }
+        };
+        let previous = previous.filter(same);
+        self.reaches(draft)
+            .filter(|vip| {
+                admitted(past, service, node, *vip, previous) && self.is_open(past, service, node, *vip)
+            })
+            .collect()
+    }
+
+    /// Whether the node was told to take in the tunnel for a VIP, and has reported that it does.
+    fn is_open(self, past: &Past<'_>, service: &ServiceName, node: &NodeName, vip: IpAddr) -> bool {
+        let needed = self.forwarding.receptions(self.addresses, [Family::of(vip)]);
+        let told = past.part(service, node).is_some_and(|part| part.receive.is_superset(&needed));
+        let open =
+            past.service_report(service, node).is_some_and(|report| report.receives.is_superset(&needed));
+        told && open
     }
 }
 
 /// Whether directors may send to a node for a VIP: from its present boot it has reported the VIP bound and hidden.
 ///
 /// Who is admitted stays so while its node is planned to accept the VIP without a gap, whichever revision it has
-/// reported; who is new must have reported the very part that asked for it. A node that is also a standby director
+/// reported; who is new, or is sent to in another way than before, must have reported the very part that asked for it. A node that is also a standby director
 /// must have reported that its entries are gone, else it would send the packets on.
 fn admitted(
     past: &Past<'_>,

@@ -6,6 +6,7 @@ mod other_form;
 mod posture;
 mod probe;
 mod table;
+mod tunnel;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -34,6 +35,7 @@ pub fn render(plan: &NodePlan, local: &Local, now: Monotonic) -> (Wanted, Option
     draft.keep_unsupported();
     let vips = draft.usable_vips();
     draft.tables(&vips);
+    draft.receive();
     for (vip, place) in &vips {
         draft.posture(*vip, place);
     }
@@ -106,6 +108,7 @@ impl<'a> Draft<'a> {
             );
             self.trouble(name, Trouble::new(Reason::FeatureMissing, message));
             self.wanted.keep_vips.extend(part.vips.keys());
+            self.wanted.keep.extend(part.receive.iter().flat_map(tunnel::items));
             self.bound |= part.vips.keys().any(|vip| self.is_bound(*vip));
         }
     }

@@ -19,8 +19,8 @@ pub type Before = BTreeMap<ServiceName, Arc<PlannedService>>;
 /// some services got another form, and yields their virtual servers. The result is what `render` would make of the
 /// whole.
 ///
-/// `None`, and nothing is touched, where more than virtual servers may be concerned: VIPs, duties, ports or
-/// requirements differ, an address is new to the plan, or the kernel lacks what one of the forms needs.
+/// `None`, and nothing is touched, where more than virtual servers may be concerned: VIPs, duties, ports, tunnels to
+/// be received or requirements differ, an address is new to the plan, or the kernel lacks what one of the forms needs.
 #[must_use]
 pub fn other_forms(
     plan: &NodePlan,
@@ -54,7 +54,8 @@ impl<'a> Change<'a> {
         part: &'a PlannedService,
         local: &Local,
     ) -> Option<Self> {
-        let same = before.vips == part.vips && before.requires == part.requires;
+        let same =
+            before.vips == part.vips && before.requires == part.requires && before.receive == part.receive;
         let (before, after) = (before.form.as_ref()?, part.form.as_ref()?);
         let simple = before.ports == after.ports
             && before.adopt == after.adopt

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use crate::ipvs::{DestinationKey, DestinationSettings, ForwardingMethod, PortKey, VirtualServerKey};
+use crate::forwarding::Forwarding;
+use crate::ipvs::{DestinationKey, DestinationSettings, PortKey, VirtualServerKey};
 use crate::kernel::VirtualServer;
 use crate::local::Local;
 use crate::network::Family;
@@ -29,18 +30,22 @@ pub(crate) fn key(vip: IpAddr, port: PortKey) -> VirtualServerKey {
     VirtualServerKey::Tuple { protocol: port.protocol, address: vip, port: port.port }
 }
 
-/// A service's entry for one VIP and port, without the real servers behind a gateway.
+/// A service's entry for one VIP and port, without those that direct routing does not reach.
 pub(super) fn virtual_server(form: &ServiceForm, vip: IpAddr, port: PortKey, local: &Local) -> VirtualServer {
     let family = Family::of(vip);
     let settings = form.scheduling.settings(port, family);
     let mut destinations = BTreeMap::<DestinationKey, DestinationSettings>::new();
-    for (rip, server, weight) in admitted(form, vip).filter(|(rip, ..)| gateway(*rip, local).is_none()) {
+    for (rip, server, weight) in admitted(form, vip) {
+        if comes_back(rip, server, local).is_some() {
+            continue;
+        }
+        let (method, tunnel) = server.forwarding.settings();
         let settings = DestinationSettings {
-            method: ForwardingMethod::DirectRouting,
+            method,
             weight,
             upper_threshold: server.thresholds.upper,
             lower_threshold: server.thresholds.lower,
-            tunnel: None,
+            tunnel,
         };
         let key = DestinationKey { address: rip, port: port.port };
         // Of two real servers with one address the one with the greater weight counts.
@@ -50,13 +55,13 @@ pub(super) fn virtual_server(form: &ServiceForm, vip: IpAddr, port: PortKey, loc
     VirtualServer { settings, destinations }
 }
 
-/// The real servers of a VIP that a gateway lies before.
+/// The real servers of a VIP that direct routing does not reach, because a gateway lies before them.
 pub(super) fn behind_gateways(form: &ServiceForm, vip: IpAddr, local: &Local) -> Vec<Trouble> {
-    let trouble = |(rip, ..): (IpAddr, &PlannedRealServer, u32)| {
-        let gateway = gateway(rip, local)?;
+    let trouble = |(rip, server, _): (IpAddr, &PlannedRealServer, u32)| {
+        let gateway = comes_back(rip, server, local)?;
         let message = format!(
             "real server {rip} is behind gateway {gateway} for node {}: direct routing needs it on the same network, \
-             because the gateway would send the packet back",
+             because the gateway would send the packet back; a tunnel needs no such thing",
             local.node
         );
         Some(Trouble::new(Reason::RealServerBehindGateway, message))
@@ -75,10 +80,14 @@ fn admitted(form: &ServiceForm, vip: IpAddr) -> impl Iterator<Item = (IpAddr, &P
         .values()
         .filter(move |server| server.admitted.contains(&vip))
         .filter_map(move |server| Some((server, weight(server)?)))
-        .flat_map(|(server, weight)| server.addresses.iter().map(move |rip| (*rip, server, weight)))
-        .filter(move |(rip, ..)| Family::of(*rip) == Family::of(vip))
+        .filter_map(move |(server, weight)| {
+            let rip = server.forwarding.address(&server.addresses, Family::of(vip))?;
+            Some((rip, server, weight))
+        })
 }
 
-fn gateway(rip: IpAddr, local: &Local) -> Option<IpAddr> {
-    local.paths.get(&rip).and_then(|path| path.gateway)
+/// The gateway that would send a packet for a VIP back, because it does not see the real server's own address.
+fn comes_back(rip: IpAddr, server: &PlannedRealServer, local: &Local) -> Option<IpAddr> {
+    let direct = server.forwarding == Forwarding::DirectRouting;
+    local.paths.get(&rip).filter(|_| direct).and_then(|path| path.gateway)
 }

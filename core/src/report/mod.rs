@@ -40,8 +40,11 @@ pub fn report(
         let reports = vips.iter().map(|vip| (*vip, subject.vip(name, *vip))).collect();
         let incapable = troubles.iter().any(|trouble| trouble.reason == Reason::FeatureMissing);
         let pending = subject.pending.services.contains(name);
-        let applied = !incapable && !pending && vips.iter().all(|vip| subject.is_settled(*vip));
-        (name.clone(), ServiceReport { revision: part.revision, applied, vips: reports, troubles })
+        let closing = part.is_leaving() && subject.pending.closing;
+        let applied = !incapable && !pending && !closing && vips.iter().all(|vip| subject.is_settled(*vip));
+        let receives = part.receive.iter().filter(|reception| have.receives(reception)).copied().collect();
+        let revision = part.revision;
+        (name.clone(), ServiceReport { revision, applied, vips: reports, receives, troubles })
     });
     let services = services.collect();
     NodeReport { node: facts(plan, local, owned, troubles.node), services }
@@ -163,11 +166,17 @@ fn facts(plan: &NodePlan, local: &Local, owned: &Custody, troubles: BTreeSet<Tro
         kernel_release: local.kernel_release.clone(),
         ipvs: local.ipvs,
         schedulers: local.schedulers.clone(),
-        links: local.links.iter().map(|(name, link)| (*name, reported(*name, link, owned))).collect(),
+        links: links(local, owned),
         gateways: local.gateways.clone(),
         clean: owned.is_clean(),
         troubles,
     }
+}
+
+/// The links that are not ours.
+fn links(local: &Local, owned: &Custody) -> BTreeMap<LinkName, ReportedLink> {
+    let foreign = local.links.iter().filter(|(name, _)| !owned.holds(&Item::Tunnel(**name)));
+    foreign.map(|(name, link)| (*name, reported(*name, link, owned))).collect()
 }
 
 /// A link without the addresses that are ours.

@@ -17,6 +17,8 @@ pub(super) struct Pending {
     pub(super) services: BTreeSet<ServiceName>,
     /// VIPs of which something else is left to do.
     pub(super) vips: BTreeSet<IpAddr>,
+    /// Whether tunnels are taken in that nobody wants.
+    pub(super) closing: bool,
 }
 
 impl Pending {
@@ -27,7 +29,7 @@ impl Pending {
             whole.to_mut().keep_everything = false;
         }
         let (phases, _) = diff(&whole, have, owned, &Scope::Everything);
-        let mut pending = Self { services: BTreeSet::new(), vips: BTreeSet::new() };
+        let mut pending = Self { services: BTreeSet::new(), vips: BTreeSet::new(), closing: false };
         for op in phases.iter().flat_map(|phase| &phase.ops) {
             pending.add(wanted, op);
         }
@@ -37,6 +39,8 @@ impl Pending {
     }
 
     fn add(&mut self, wanted: &Wanted, op: &Op) {
+        self.closing |= matches!(op, Op::RemoveTunnel(_) | Op::CloseGuePort(_));
+        self.services.extend(wanted.tunnel_users.get(&op.item()).into_iter().flatten().cloned());
         match op.virtual_server().and_then(|key| wanted.owners.get(&key)) {
             Some(service) => {
                 self.services.insert(service.clone());

@@ -49,6 +49,9 @@ impl Subject<'_> {
             Item::VirtualServer(key) | Item::Destination(key, _) => self.wanted.owners.get(key),
             _ => None,
         };
+        if let Some(users) = self.wanted.tunnel_users.get(item) {
+            return users.iter().collect();
+        }
         match (item, owner, item.vip()) {
             (_, Some(owner), _) => BTreeSet::from([owner]),
             (_, None, Some(vip)) => self.services.get(&vip).cloned().unwrap_or_default(),
@@ -74,7 +77,22 @@ fn trouble(op: &Op, refusal: Refusal, subject: &Subject) -> Trouble {
         Refusal::NoScheduler => (Reason::SchedulerMissing, "the kernel has no such scheduler".to_owned()),
         Refusal::NotPermitted => (Reason::NotPermitted, "the agent needs CAP_NET_ADMIN".to_owned()),
         Refusal::NoIpvs => (Reason::IpvsMissing, NO_IPVS.to_owned()),
+        Refusal::NoTunnel => (Reason::TunnelMissing, no_tunnel(op)),
+        Refusal::NoGue => (Reason::TunnelMissing, "the kernel has no GUE: load the module fou".to_owned()),
         other => (Reason::KernelRefused, other.to_string()),
     };
     Trouble::new(reason, format!("node {node} could not {op}: {why}"))
+}
+
+fn no_tunnel(op: &Op) -> String {
+    match op {
+        Op::AddTunnel(_, device) | Op::SetTunnel(_, device) => {
+            format!(
+                "the kernel has no link of kind {}: load the module {}",
+                device.kind,
+                device.kind.module()
+            )
+        }
+        _ => Refusal::NoTunnel.to_string(),
+    }
 }

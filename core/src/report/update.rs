@@ -34,7 +34,8 @@ pub fn update(
         let (Some(part), Some(before)) = (plan.services.get(name), report.services.get(name)) else {
             return false;
         };
-        if !before.applied {
+        // Of what takes in tunnels more than virtual servers is told.
+        if !before.applied || !part.receive.is_empty() || !before.receives.is_empty() {
             return false;
         }
         let service = Service { name, part, wanted };

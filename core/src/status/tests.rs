@@ -61,6 +61,7 @@ fn reports() -> Reports {
         let service = ServiceReport {
             revision: Revision { number: 1, hash: 1 },
             applied: true,
+            receives: BTreeSet::new(),
             vips,
             troubles: BTreeSet::new(),
         };

@@ -60,6 +60,17 @@ fn assert_as_wanted(have: &Kernel, node: &Node, view: &View) {
             assert!(present == Some(settings) || excuse, "{destination} of {key} is not as wanted");
         }
     }
+    for (name, device) in &wanted.tunnels {
+        let local = device.local.unwrap();
+        let others = have.catcher(device.kind, local).is_some_and(|(by, _)| by != *name);
+        let there = have.tunnels.get(name) == Some(device);
+        assert!(there || others || excused(Item::Tunnel(*name)), "{name} is missing");
+        let ours = node.custody.holds(&Item::Tunnel(*name));
+        assert!(!(ours && others), "{name} takes away what somebody else takes in");
+    }
+    for port in &wanted.gue_ports {
+        assert!(have.gue_ports.contains(port), "{port} is missing");
+    }
     for link in &wanted.hide {
         let arp = have.arp[link].effective(have.arp_all);
         assert!(arp.hides(), "{link} does not hide: {arp:?}");
@@ -82,6 +93,8 @@ fn assert_as_wanted(have: &Kernel, node: &Node, view: &View) {
                 .is_some_and(|server| server.destinations.contains_key(&destination)),
             Item::Arp(_) => !wanted.hide.is_empty(),
             Item::Timeouts => wanted.timeouts.is_some(),
+            Item::Tunnel(link) => wanted.tunnels.contains_key(&link),
+            Item::GuePort(port) => wanted.gue_ports.contains(&port),
         };
         assert!(as_wanted || stays || excused(item), "{item:?} is still ours");
     }

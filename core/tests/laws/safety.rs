@@ -12,7 +12,14 @@ use crate::world::link;
 /// On an incomplete plan nothing is taken away.
 pub(crate) fn assert_nothing_lost(view: &View) {
     let takes_away = |op: &&Op| {
-        matches!(op, Op::RemoveAddress(_) | Op::RemoveVirtualServer(_) | Op::RemoveDestination(..))
+        matches!(
+            op,
+            Op::RemoveAddress(_)
+                | Op::RemoveVirtualServer(_)
+                | Op::RemoveDestination(..)
+                | Op::RemoveTunnel(_)
+                | Op::CloseGuePort(_)
+        )
     };
     let lost = view.phases.iter().flat_map(|phase| &phase.ops).find(takes_away);
     assert!(view.complete || lost.is_none(), "{lost:?} on an incomplete plan");
@@ -54,7 +61,8 @@ impl Node {
         let ours = |item: Item| self.custody.holds(&item) || self.adopted.contains(&item);
         for key in keys(&self.initial.addresses, &self.kernel.addresses) {
             let same = self.initial.addresses.get(&key) == self.kernel.addresses.get(&key);
-            assert!(same || ours(Item::Address(key)), "{key} is not ours and has changed");
+            let on_ours = ours(Item::Tunnel(key.link));
+            assert!(same || on_ours || ours(Item::Address(key)), "{key} is not ours and has changed");
         }
         for key in keys(&self.initial.virtual_servers, &self.kernel.virtual_servers) {
             let (before, after) =
@@ -76,6 +84,13 @@ impl Node {
                 same || ours(Item::Arp(*name)),
                 "the ARP settings of {name} are not ours and have changed"
             );
+        }
+        for name in keys(&self.initial.tunnels, &self.kernel.tunnels) {
+            let same = self.initial.tunnels.get(&name) == self.kernel.tunnels.get(&name);
+            assert!(same || ours(Item::Tunnel(name)), "the tunnel {name} is not ours and has changed");
+        }
+        for port in self.initial.gue_ports.symmetric_difference(&self.kernel.gue_ports) {
+            assert!(ours(Item::GuePort(*port)), "{port} is not ours and has changed");
         }
         let same = self.initial.timeouts == self.kernel.timeouts;
         assert!(same || ours(Item::Timeouts), "the timeouts are not ours and have changed");

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use lvs_core::forwarding::Forwarding;
 use lvs_core::ipvs::{PortKey, Timeouts};
 use lvs_core::kernel::{AddressAttributes, ArpSettings, Kernel};
 use lvs_core::names::{RealServerKey, ServiceName};
@@ -46,6 +47,7 @@ fn plan((accept, attract, forward): (bool, bool, bool), port: u16, rips: &[&str]
             addresses: BTreeSet::from([address(rip)]),
             weight: 1,
             thresholds: Thresholds::NONE,
+            forwarding: Forwarding::DirectRouting,
             stage: Stage::of(StageName::Serving),
             admitted: BTreeSet::from([address(VIP)]),
         };

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
+use lvs_core::forwarding::{Encapsulation, Forwarding, GueChecksum};
 use lvs_core::ipvs::{
     DestinationKey, DestinationSettings, ForwardingMethod, PortKey, Timeouts, VirtualServerKey,
     VirtualServerSettings,
@@ -15,6 +16,7 @@ use lvs_core::node_plan::{
     StageName,
 };
 use lvs_core::scheduling::{FormPersistence, SchedulerFlag, Scheduling, Thresholds, UdpScheduling};
+use lvs_core::tunnel::{GuePort, TunnelDevice, TunnelKind, link_name};
 use proptest::collection::{btree_map, btree_set, vec};
 use proptest::option;
 use proptest::prelude::*;
@@ -28,6 +30,8 @@ pub(crate) const RIPS: [&str; 6] =
     ["192.168.10.10", "192.168.10.11", "fd00::10", "fd00::11", "192.168.10.12", "172.16.0.1"];
 /// Links: loopback, two that speak ARP, one that does not.
 pub(crate) const LINKS: [&str; 4] = ["lo", "eth0", "eth1", "tun0"];
+/// The node's own addresses at which it may take tunnels in.
+const OWN_ADDRESSES: [&str; 2] = ["192.168.10.21", "fd00::21"];
 
 /// A node before us, who else has which VIP, and what is planned for it in turn.
 #[derive(Clone, Debug)]
@@ -71,16 +75,66 @@ fn kernel() -> impl Strategy<Value = Kernel> {
     let schedulers =
         prop_oneof![1 => Just(None), 2 => Just(Some(["rr", "wlc"])), 1 => Just(Some(["rr", "sh"]))];
     let table = btree_map(virtual_server_key(), foreign_virtual_server(), 0..4);
-    (table, timeouts, foreign_addresses(), arp, all, schedulers).prop_map(
-        |(virtual_servers, timeouts, addresses, arp, arp_all, schedulers)| Kernel {
+    (table, timeouts, foreign_addresses(), arp, all, schedulers, tunnels()).prop_map(
+        |(
+            virtual_servers,
+            timeouts,
+            addresses,
+            arp,
+            arp_all,
+            schedulers,
+            (tunnels, gue_ports, rp_filter_all),
+        )| Kernel {
             virtual_servers,
             timeouts: Some(timeouts),
             addresses,
-            arp: LINKS.iter().map(|name| link(name)).zip(arp).collect(),
+            arp: (LINKS.iter().map(|name| link(name)).zip(arp))
+                .chain(tunnels.keys().map(|name| (*name, ArpSettings::default())))
+                .collect(),
+            tunnels,
+            gue_ports,
+            rp_filter_all,
             arp_all,
             schedulers: schedulers.map(|names| names.iter().map(|name| name.parse().unwrap()).collect()),
         },
     )
+}
+
+/// Tunnel devices of others: what a module brings along, up or down, and some at one of our addresses or names.
+fn tunnels() -> impl Strategy<Value = (BTreeMap<LinkName, TunnelDevice>, BTreeSet<GuePort>, u32)> {
+    let at = || select(OWN_ADDRESSES.to_vec()).prop_map(address);
+    let any_address = (select(TunnelKind::ALL.to_vec()), any::<[bool; 3]>(), 0..3_u32).prop_map(
+        |(kind, [up, addressed, checksum], rp_filter)| {
+            let (local, remote) = (None, None);
+            let device = TunnelDevice { kind, local, remote, checksum, up, rp_filter, addressed };
+            (link(&format!("{kind}0")), device)
+        },
+    );
+    let disturbing = (select(TunnelKind::ALL.to_vec()), at(), any::<[bool; 3]>()).prop_map(
+        |(kind, address, [up, ours, remote])| {
+            let device = TunnelDevice { up, ..TunnelDevice::receiving(kind, address, false) };
+            let remote = remote.then(|| self::address("10.9.9.9"));
+            let name = if ours { link_name(kind, address) } else { link(&format!("{kind}1")) };
+            (name, TunnelDevice { remote, ..device })
+        },
+    );
+    let port = (select(vec![Family::IPv4, Family::IPv6]), 6080..6082_u16)
+        .prop_map(|(family, port)| GuePort { family, port });
+    (vec(any_address, 0..3), vec(disturbing, 0..2), btree_set(port, 0..2), 0..3_u32)
+        .prop_map(|(first, then, ports, all)| (first.into_iter().chain(then).collect(), ports, all))
+}
+
+/// How real servers are sent to.
+fn forwarding() -> impl Strategy<Value = Forwarding> {
+    let gue = |checksum| Encapsulation::Gue { port: 6080, checksum };
+    let tunnels = vec![
+        Encapsulation::Ipip,
+        gue(GueChecksum::Absent),
+        gue(GueChecksum::Udp),
+        Encapsulation::Gre { checksum: false },
+        Encapsulation::Gre { checksum: true },
+    ];
+    prop_oneof![2 => Just(Forwarding::DirectRouting), 1 => select(tunnels).prop_map(Forwarding::Tunnel)]
 }
 
 fn settings((ignore, announce): (u32, u32)) -> ArpSettings {
@@ -180,15 +234,20 @@ fn service() -> impl Strategy<Value = PlannedService> {
     let vips = btree_map(vip(), duties(), 0..4);
     let requires =
         prop_oneof![8 => Just(BTreeSet::new()), 1 => Just(BTreeSet::from([Feature::from("Later")]))];
-    (vips, option::weighted(0.9, form()), requires, 1..4_u32).prop_map(|(vips, form, requires, number)| {
-        PlannedService {
+    let receive = (forwarding(), subsequence(&OWN_ADDRESSES[..], 1..3)).prop_map(|(forwarding, at)| {
+        let addresses = at.into_iter().map(address).collect();
+        forwarding.receptions(&addresses, [Family::IPv4, Family::IPv6])
+    });
+    (vips, option::weighted(0.9, form()), requires, 1..4_u32, receive).prop_map(
+        |(vips, form, requires, number, receive)| PlannedService {
             vips,
+            receive,
             form,
             requires,
             revision: Revision { number, hash: 0 },
             ..PlannedService::idle("uid")
-        }
-    })
+        },
+    )
 }
 
 fn duties() -> impl Strategy<Value = PlannedVip> {
@@ -242,13 +301,15 @@ fn form() -> impl Strategy<Value = ServiceForm> {
 fn real_server() -> impl Strategy<Value = PlannedRealServer> {
     let stage = select(vec![StageName::Serving, StageName::Serving, StageName::Quiesced, StageName::Pending]);
     let limits = prop_oneof![4 => Just(Thresholds::NONE), 1 => Just(Thresholds { upper: 9, lower: 5 })];
-    (select(&RIPS[..]), 0..3_u32, limits, stage, subsequence(&VIPS[..], 3..6)).prop_map(
-        |(rip, weight, thresholds, stage, admitted)| PlannedRealServer {
+    let admitted = subsequence(&VIPS[..], 3..6);
+    (select(&RIPS[..]), 0..3_u32, limits, forwarding(), stage, admitted).prop_map(
+        |(rip, weight, thresholds, forwarding, stage, admitted)| PlannedRealServer {
             entry: "r".to_owned(),
             node: None,
             addresses: BTreeSet::from([address(rip)]),
             weight,
             thresholds,
+            forwarding,
             stage: Stage::of(stage),
             admitted: admitted.into_iter().map(address).collect(),
         },

@@ -1,5 +1,6 @@
 //! VirtualService: VIPs, ports, a scheduler, and the real servers behind them.
 
+mod forwarding;
 mod parse;
 mod scheduling;
 
@@ -11,6 +12,7 @@ use lvs_core::status::ServiceStatus;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use forwarding::{ForwardingSpec, TunnelSpec};
 pub use parse::{name, service};
 
 use crate::address::{LONGEST_ADDRESS, host_rule, hosts_rule};
@@ -30,7 +32,7 @@ use crate::label_selector::{LabelSelector, NOT_EMPTY};
     status = "VirtualServiceStatus",
     derive = "PartialEq",
     derive = "Default",
-    doc = "An LVS virtual service: directors take connections to its VIPs and ports and hand each to a real server, by direct routing. The reply goes from the real server straight to the client.",
+    doc = "An LVS virtual service: directors take connections to its VIPs and ports and hand each to a real server, by direct routing or through a tunnel. The reply goes from the real server straight to the client.",
     validation = Rule::new("self.metadata.name.size() <= 63").message("metadata.name: write at most 63 characters"),
     printcolumn(name = "VIPs", type_ = "string", json_path = ".status.summary.vips"),
     printcolumn(name = "Ports", type_ = "string", json_path = ".status.summary.ports"),
@@ -54,8 +56,7 @@ pub struct VirtualServiceSpec {
     #[schemars(length(min = 1, max = 16))]
     #[x_kube(validation = Rule::new("self.all(vip, self.exists_one(other, other.address == vip.address))").message("a VIP stands here twice: write each once"))]
     pub vips: Vec<Vip>,
-    /// The ports of every VIP, each protocol and port once. By direct routing the real servers listen on the VIPs and
-    /// on these same ports.
+    /// The ports of every VIP, each protocol and port once. The real servers listen on the VIPs and on these same ports.
     #[schemars(length(min = 1, max = 64))]
     #[x_kube(
         merge_strategy = ListMerge::Map(vec!["protocol".into(), "port".into()]),
@@ -76,6 +77,7 @@ pub struct VirtualServiceSpec {
     /// What of UDP is scheduled: `PerConnection`, all datagrams from a client's address and port together; `PerPacket`,
     /// each datagram anew, for protocols of one question and one answer such as DNS. Default `PerConnection`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "UdpScheduling")]
     pub udp_scheduling: Option<UdpScheduling>,
     /// Keeps all connections of a client with one real server. Absent: each connection is scheduled anew.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -83,6 +85,9 @@ pub struct VirtualServiceSpec {
     /// How many connections real servers may have. Absent: any number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub connection_thresholds: Option<ConnectionThresholdsSpec>,
+    /// How directors send to the real servers, where an entry does not say otherwise. Absent: by direct routing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forwarding: Option<ForwardingSpec>,
     /// The real servers, each entry with a name of its own. With none, no connection is answered.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 256))]
@@ -144,6 +149,7 @@ pub struct PersistenceSpec {
     pub ipv6_prefix_length: Option<i32>,
     /// What is kept together besides the client's address: sip, the Call-ID of SIP over UDP. Absent: nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "PersistenceEngine")]
     pub engine: Option<PersistenceEngine>,
 }
 
@@ -170,6 +176,7 @@ pub struct ConnectionThresholdsSpec {
     /// Whose limits these are: `PerServer`, each real server's; `ByWeight`, all real servers' together, each with a
     /// share by its weight, rounded down but at least 1. Default `PerServer`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "ThresholdSplit")]
     pub split: Option<ThresholdSplit>,
 }
 
@@ -205,8 +212,8 @@ pub struct RealServer {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = Rule::new(NOT_EMPTY).message("matches every Node: write at least one requirement"))]
     pub node_selector: Option<LabelSelector>,
-    /// A host without an agent, by its own addresses (RIPs), at most one of each family. It must bind the VIPs and keep
-    /// silent on ARP for them by itself. A Node's address is refused: write nodeName instead.
+    /// A host without an agent, by its own addresses (RIPs), at most one of each family. It must bind the VIPs, keep
+    /// silent on ARP for them, and take tunnels in by itself. A Node's address is refused: write nodeName instead.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 2), inner(length(max = LONGEST_ADDRESS)))]
     #[x_kube(
@@ -222,4 +229,7 @@ pub struct RealServer {
     /// How many connections each host of the entry may have, instead of the service's connectionThresholds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub connection_thresholds: Option<RealServerThresholds>,
+    /// How directors send to the hosts of the entry, instead of the service's forwarding.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forwarding: Option<ForwardingSpec>,
 }

@@ -8,8 +8,8 @@ use lvs_core::ipvs::PortKey;
 use lvs_core::names::{NodeName, ServiceName};
 use lvs_core::node_report::Trouble;
 
-use super::scheduling;
 use super::{Port, RealServer, VirtualServiceSpec};
+use super::{forwarding, scheduling};
 use crate::address;
 use crate::field::{Findings, invalid};
 use crate::metadata;
@@ -59,8 +59,18 @@ fn read(spec: &VirtualServiceSpec, mut findings: Findings) -> Result<ServiceSpec
     let ports = ports(&spec.ports, &mut findings);
     let scheduling = scheduling::read(spec, &ports, &mut findings);
     let thresholds = scheduling::thresholds(spec, &mut findings);
+    let given = spec.forwarding.as_ref();
+    let forwarding = given.and_then(|given| forwarding::read(given, "spec.forwarding", &mut findings));
+    let forwarding = forwarding.unwrap_or_default();
     let real_servers = real_servers(&spec.real_servers, &mut findings);
-    let spec = scheduling.map(|scheduling| ServiceSpec { vips, ports, scheduling, thresholds, real_servers });
+    let spec = scheduling.map(|scheduling| ServiceSpec {
+        vips,
+        ports,
+        scheduling,
+        thresholds,
+        forwarding,
+        real_servers,
+    });
     findings.into_result(spec)
 }
 
@@ -119,8 +129,12 @@ fn real_servers(entries: &[RealServer], findings: &mut Findings) -> BTreeMap<Str
             findings.add(format!("{path}.weight"), format!("{weight}: write 0 to 65535"));
         }
         let thresholds = scheduling::of_entry(entry, &path, findings);
+        let given = entry.forwarding.as_ref();
+        let forwarding =
+            given.and_then(|given| forwarding::read(given, &format!("{path}.forwarding"), findings));
         let (Some(target), Some(weight)) = (target(entry, &path, findings), weight) else { continue };
-        let new = read.insert(entry.name.clone(), RealServerSpec { target, weight, thresholds }).is_none();
+        let spec = RealServerSpec { target, weight, thresholds, forwarding };
+        let new = read.insert(entry.name.clone(), spec).is_none();
         findings.require(
             new,
             format!("{path}.name"),

@@ -107,6 +107,7 @@ fn report_of(boot: &str) -> NodeReport {
         revision: service.revision,
         applied: true,
         vips: [].into(),
+        receives: [].into(),
         troubles: [].into(),
     };
     let services = plan.services.iter().map(|(name, service)| (name.clone(), of(service))).collect();

@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
+use lvs_core::forwarding::{Encapsulation, Forwarding, GueChecksum};
 use lvs_core::ipvs::{PortKey, Timeouts};
 use lvs_core::names::{BootId, Feature, GroupName, NodeName, PoolName, RealServerKey, ServiceName};
-use lvs_core::network::Protocol;
+use lvs_core::network::{Family, Protocol};
 use lvs_core::node_plan::{
     NodePlan, PlannedRealServer, PlannedService, PlannedVip, Revision, ServiceForm, Stage, StageName,
 };
@@ -23,6 +24,10 @@ fn address(text: &str) -> IpAddr {
     text.parse().unwrap()
 }
 
+fn tunnel() -> Forwarding {
+    Forwarding::Tunnel(Encapsulation::Gue { port: 6080, checksum: GueChecksum::Remote })
+}
+
 fn real_server(name: &str, rip: &str, stage: Stage) -> (RealServerKey, PlannedRealServer) {
     let node = NodeName::from(name);
     let real_server = PlannedRealServer {
@@ -31,6 +36,7 @@ fn real_server(name: &str, rip: &str, stage: Stage) -> (RealServerKey, PlannedRe
         addresses: BTreeSet::from([address(rip)]),
         weight: 1,
         thresholds: Thresholds::NONE,
+        forwarding: Forwarding::DirectRouting,
         stage,
         admitted: BTreeSet::from([address("192.168.10.40")]),
     };
@@ -47,6 +53,8 @@ fn planned() -> PlannedService {
         pool: PoolName::from("public"),
         interface: Some("eth0".parse().unwrap()),
     };
+    let (by_tunnel, mut tunnelled) = real_server("rs-3", "10.9.0.7", Stage::of(StageName::Serving));
+    tunnelled.forwarding = tunnel();
     let form = ServiceForm {
         ports: BTreeSet::from([PortKey { protocol: Protocol::Tcp, port: 80 }]),
         scheduling: Scheduling {
@@ -61,6 +69,7 @@ fn planned() -> PlannedService {
         real_servers: BTreeMap::from([
             real_server("rs-1", "192.168.10.10", Stage::of(StageName::Serving)),
             real_server("rs-2", "192.168.10.11", Stage::quiesced(Time(1_795_503_600_000))),
+            (by_tunnel, tunnelled),
         ]),
         adopt: true,
     };
@@ -69,6 +78,7 @@ fn planned() -> PlannedService {
         revision: Revision { number: 7, hash: 0xc0ff_ee00 },
         requires: BTreeSet::from([Feature::from("DirectRouting"), Feature::from("Persistence")]),
         vips: BTreeMap::from([(address("192.168.10.40"), vip)]),
+        receive: tunnel().receptions(&BTreeSet::from([address("fd00::20")]), [Family::IPv4]),
         form: Some(form),
     }
 }
@@ -107,6 +117,7 @@ fn report_of_one() -> NodeReport {
         revision: Revision { number: 7, hash: 0xc0ff_ee00 },
         applied: false,
         vips: BTreeMap::from([(address("192.168.10.40"), vip)]),
+        receives: tunnel().receptions(&BTreeSet::from([address("fd00::20")]), [Family::IPv4]),
         troubles: BTreeSet::from([Trouble::new(Reason::AddressInUse, "02:00:c0:a8:0a:63 answers")]),
     };
     NodeReport { node, services: BTreeMap::from([(ServiceName::new("default", "web"), service)]) }

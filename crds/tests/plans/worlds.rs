@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
+use lvs_core::forwarding::{Encapsulation, Forwarding, GueChecksum};
 use lvs_core::ipvs::{PortKey, Timeouts};
 use lvs_core::names::{BootId, Feature, GroupName, NodeName, PoolName, RealServerKey, ServiceName};
-use lvs_core::network::Protocol;
+use lvs_core::network::{Family, Protocol};
 use lvs_core::node_plan::{
     NodePlan, NodeSettings, PlannedRealServer, PlannedService, PlannedVip, Revision, ServiceForm, Stage,
 };
@@ -45,9 +46,30 @@ fn real_server() -> impl Strategy<Value = (RealServerKey, PlannedRealServer)> {
             let node = (!foreign).then_some(node);
             let admitted = addresses.clone();
             let thresholds = Thresholds { upper: weight, lower: weight / 2 };
-            (key, PlannedRealServer { entry: name, node, addresses, weight, thresholds, stage, admitted })
+            let forwarding = if foreign { Forwarding::DirectRouting } else { tunnel(weight) };
+            let server = PlannedRealServer {
+                entry: name,
+                node,
+                addresses,
+                weight,
+                thresholds,
+                forwarding,
+                stage,
+                admitted,
+            };
+            (key, server)
         },
     )
+}
+
+fn tunnel(number: u32) -> Forwarding {
+    let gue = |checksum| Encapsulation::Gue { port: 6080, checksum };
+    Forwarding::Tunnel(match number % 4 {
+        0 => Encapsulation::Ipip,
+        1 => gue(GueChecksum::Absent),
+        2 => gue(GueChecksum::Remote),
+        _ => Encapsulation::Gre { checksum: true },
+    })
 }
 
 fn form() -> impl Strategy<Value = ServiceForm> {
@@ -90,7 +112,11 @@ fn vip() -> impl Strategy<Value = PlannedVip> {
 fn planned() -> impl Strategy<Value = PlannedService> {
     let requires = btree_set("[A-Z][a-z]{2}".prop_map(Feature), 0..3);
     ("[a-f0-9]{8}", revision(), requires, btree_map(address(), vip(), 0..3), option::of(form())).prop_map(
-        |(uid, revision, requires, vips, form)| PlannedService { uid, revision, requires, vips, form },
+        |(uid, revision, requires, vips, form)| {
+            let addresses: BTreeSet<_> = vips.keys().copied().collect();
+            let receive = tunnel(revision.number).receptions(&addresses, [Family::IPv6]);
+            PlannedService { uid, revision, requires, vips, receive, form }
+        },
     )
 }
 
@@ -122,8 +148,13 @@ fn service_report() -> impl Strategy<Value = ServiceReport> {
         forwarding,
     });
     let trouble = "\\PC{0,20}".prop_map(|message| Trouble::new(Reason::AddressInUse, message));
-    (revision(), any::<bool>(), btree_map(address(), vip, 0..3), btree_set(trouble, 0..2))
-        .prop_map(|(revision, applied, vips, troubles)| ServiceReport { revision, applied, vips, troubles })
+    (revision(), any::<bool>(), btree_map(address(), vip, 0..3), btree_set(trouble, 0..2)).prop_map(
+        |(revision, applied, vips, troubles)| {
+            let addresses: BTreeSet<_> = vips.keys().copied().collect();
+            let receives = tunnel(revision.number).receptions(&addresses, [Family::IPv4]);
+            ServiceReport { revision, applied, vips, receives, troubles }
+        },
+    )
 }
 
 /// A plan and a report of the services in it.

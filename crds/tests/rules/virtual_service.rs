@@ -46,6 +46,7 @@ fn what_is_refused_and_what_is_not() {
         scheduling(),
         finer_scheduling(),
         thresholds(),
+        forwarding(),
         targets(),
         selectors(),
         foreign(),
@@ -207,6 +208,43 @@ fn thresholds() -> Vec<Case> {
         entry(json!({"upper": 10, "lower": 5}), Accepted),
         entry(json!({"upper": 10, "lower": 11}), Refused("lower is above upper")),
         entry(json!({"upper": 10, "split": "ByWeight"}), Refused("split: unknown field")),
+    ]
+}
+
+fn forwarding() -> Vec<Case> {
+    let service = |value: Value, outcome| ("/spec/forwarding", value, outcome);
+    let tunnel = |value: Value, outcome| service(json!({"method": "Tunnel", "tunnel": value}), outcome);
+    let entry = |value: Value, outcome| ("/spec/realServers/0/forwarding", value, outcome);
+    let port = "port is of type GUE, which needs one";
+    vec![
+        service(json!({"method": "DirectRouting"}), Accepted),
+        service(json!({"method": "Tunnel"}), Accepted),
+        service(json!({}), Refused("method: Required value")),
+        service(json!({"method": "Route"}), Refused("Unsupported value")),
+        service(
+            json!({"method": "DirectRouting", "tunnel": {"type": "IPIP"}}),
+            Refused("a tunnel is for method Tunnel"),
+        ),
+        tunnel(json!({}), Refused("type: Required value")),
+        tunnel(json!({"type": "VXLAN"}), Refused("Unsupported value")),
+        tunnel(json!({"type": "IPIP"}), Accepted),
+        tunnel(json!({"type": "IPIP", "checksum": "Absent"}), Accepted),
+        tunnel(json!({"type": "IPIP", "port": 6080}), Refused(port)),
+        tunnel(json!({"type": "IPIP", "checksum": "Outer"}), Refused("IPIP has no checksum")),
+        tunnel(json!({"type": "GUE", "port": 6080}), Accepted),
+        tunnel(json!({"type": "GUE", "port": 65535, "checksum": "Outer"}), Accepted),
+        tunnel(json!({"type": "GUE", "port": 1, "checksum": "Remote"}), Accepted),
+        tunnel(json!({"type": "GUE"}), Refused(port)),
+        tunnel(json!({"type": "GUE", "port": 0}), Refused("port: 0 is not within")),
+        tunnel(json!({"type": "GUE", "port": 65536}), Refused("port: 65536 is not within")),
+        tunnel(json!({"type": "GUE", "port": 6080, "checksum": "Full"}), Refused("Unsupported value")),
+        tunnel(json!({"type": "GRE"}), Accepted),
+        tunnel(json!({"type": "GRE", "checksum": "Outer"}), Accepted),
+        tunnel(json!({"type": "GRE", "checksum": "Remote"}), Refused("checksum Remote is of type GUE")),
+        tunnel(json!({"type": "GRE", "port": 6080}), Refused(port)),
+        entry(json!({"method": "Tunnel", "tunnel": {"type": "GRE"}}), Accepted),
+        entry(json!({"method": "DirectRouting"}), Accepted),
+        entry(json!({"method": "Tunnel", "tunnel": {"type": "GUE"}}), Refused(port)),
     ]
 }
 

@@ -4,6 +4,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+#[path = "lvs-lab/bench.rs"]
+mod bench;
+
 use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
 use lvs_e2e::fleet::Site;
@@ -34,6 +37,12 @@ enum Verb {
         /// Seconds that one scenario may take, boot included.
         #[arg(long, default_value_t = 120)]
         timeout: u64,
+    },
+    /// Measure how near the agent comes to what the kernel allows, and write the figures down.
+    Bench {
+        /// Where the figures go, as JSON.
+        #[arg(long, value_name = "FILE")]
+        json: PathBuf,
     },
     /// Show the whole way from two manifests to packets, step by step.
     Demo {
@@ -89,6 +98,7 @@ fn on_the_machine(verb: Verb) -> Result<ExitCode> {
                 println!("{}", serde_json::to_string_pretty(&report.value)?);
             }
         }
+        Verb::Bench { json } => return bench::run(&program, &json),
         Verb::Demo { cluster } => {
             let name = if cluster { "demo-cluster" } else { "demo" };
             run(name, Launch::new(&program, name)?.show())?;

@@ -7,6 +7,11 @@ use anyhow::{Context as _, Result};
 
 use super::process;
 
+/// Loads a module. Fails where the guest's kernel has none of that name.
+pub fn load(name: &str) -> Result<()> {
+    process::run(&process::words(["modprobe", name]), "")?.success().map(drop)
+}
+
 /// Unloads a module and keeps the kernel from loading it again, as on a machine that does not have it.
 ///
 /// Fails where it is in use.

@@ -5,6 +5,7 @@ pub mod bench;
 pub mod both_families;
 pub mod demo;
 pub mod edge;
+pub mod every_forwarding;
 pub mod every_setting;
 pub mod foreign;
 pub mod killed;
@@ -52,6 +53,7 @@ pub fn all() -> impl Iterator<Item = &'static Scenario> {
         foreign::SCENARIOS,
         random_tables::SCENARIOS,
         every_setting::SCENARIOS,
+        every_forwarding::SCENARIOS,
         one_answer::SCENARIOS,
         killed::SCENARIOS,
         troubles::SCENARIOS,

@@ -1,4 +1,4 @@
-//! `arp_ignore` and `arp_announce`: read with the links, set by rtnetlink.
+//! `arp_ignore` and `arp_announce`, and `rp_filter` of tunnel devices: read with the links, set by rtnetlink.
 //!
 //! rtnetlink takes them per link with `CAP_NET_ADMIN` alone, where /proc/sys is read-only in most containers. Those
 //! of `all` can be read from /proc/sys only, and are never set.
@@ -7,24 +7,31 @@ use std::fs;
 
 use lvs_core::kernel::ArpSettings;
 use lvs_core::names::LinkName;
-use netlink_packet_core::{DecodeError, DefaultNla, Emitable, NLA_F_NESTED};
+use netlink_packet_core::{DecodeError, DefaultNla, NLA_F_NESTED};
 use netlink_packet_route::link::LinkHeader;
 
 use super::error::Error;
-use super::link::IFLA_AF_SPEC;
-use super::rtnetlink::{ASK, attributes, message, u32};
+use super::link::{IFLA_AF_SPEC, IFLA_IFNAME};
+use super::rtnetlink::{ASK, attributes, message, nested, u32};
 use super::socket::Socket;
 
 // linux/rtnetlink.h, linux/if_link.h, linux/ip.h
 const RTM_SETLINK: u16 = 19;
-const IFLA_IFNAME: u16 = 3;
 const AF_INET: u16 = 2;
 const IFLA_INET_CONF: u16 = 1;
+const IPV4_DEVCONF_RP_FILTER: u16 = 8;
 const IPV4_DEVCONF_ARP_ANNOUNCE: u16 = 18;
 const IPV4_DEVCONF_ARP_IGNORE: u16 = 19;
 
+/// A link's IPv4 settings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Conf {
+    pub(super) arp: ArpSettings,
+    pub(super) rp_filter: u32,
+}
+
 /// The settings within a link's `IFLA_AF_SPEC`; none where the link takes no part in IPv4.
-pub(super) fn parse(af_spec: &[u8]) -> Result<Option<ArpSettings>, DecodeError> {
+pub(super) fn parse(af_spec: &[u8]) -> Result<Option<Conf>, DecodeError> {
     let Some(inet) = find(af_spec, AF_INET)? else { return Ok(None) };
     let Some(conf) = find(inet, IFLA_INET_CONF)? else { return Ok(None) };
     // The kernel tells them as an array, and takes them as attributes; both are numbered from 1.
@@ -33,7 +40,8 @@ pub(super) fn parse(af_spec: &[u8]) -> Result<Option<ArpSettings>, DecodeError> 
         conf.get(start..start + 4).map(u32).transpose()
     };
     let (ignore, announce) = (setting(IPV4_DEVCONF_ARP_IGNORE)?, setting(IPV4_DEVCONF_ARP_ANNOUNCE)?);
-    Ok(ignore.zip(announce).map(|(ignore, announce)| ArpSettings { ignore, announce }))
+    let arp = ignore.zip(announce).map(|(ignore, announce)| ArpSettings { ignore, announce });
+    Ok(arp.zip(setting(IPV4_DEVCONF_RP_FILTER)?).map(|(arp, rp_filter)| Conf { arp, rp_filter }))
 }
 
 fn find(nest: &[u8], wanted: u16) -> Result<Option<&[u8]>, DecodeError> {
@@ -48,46 +56,44 @@ fn find(nest: &[u8], wanted: u16) -> Result<Option<&[u8]>, DecodeError> {
 
 /// Sets both of a link.
 pub(super) fn set(socket: &mut Socket, link: LinkName, settings: ArpSettings) -> Result<(), Error> {
-    socket
-        .change("setting a link's ARP settings", &|sequence, buffer| encode(link, settings, sequence, buffer))
+    let conf = [(IPV4_DEVCONF_ARP_IGNORE, settings.ignore), (IPV4_DEVCONF_ARP_ANNOUNCE, settings.announce)];
+    socket.change("setting a link's ARP settings", &|sequence, buffer| encode(link, &conf, sequence, buffer))
 }
 
-fn encode(link: LinkName, settings: ArpSettings, sequence: u32, buffer: &mut Vec<u8>) {
+/// Sets the reverse path filter of a link.
+pub(super) fn set_rp_filter(socket: &mut Socket, link: LinkName, value: u32) -> Result<(), Error> {
+    let conf = [(IPV4_DEVCONF_RP_FILTER, value)];
+    socket.change("setting a link's reverse path filter", &|sequence, buffer| {
+        encode(link, &conf, sequence, buffer);
+    })
+}
+
+fn encode(link: LinkName, settings: &[(u16, u32)], sequence: u32, buffer: &mut Vec<u8>) {
     let mut name = link.as_str().as_bytes().to_vec();
     name.push(0);
     // With index 0 the kernel finds the link by its name, so that none that took over an index is ever meant.
     let name = DefaultNla::new(IFLA_IFNAME, name);
     let mut conf = Vec::new();
-    for (kind, value) in
-        [(IPV4_DEVCONF_ARP_IGNORE, settings.ignore), (IPV4_DEVCONF_ARP_ANNOUNCE, settings.announce)]
-    {
-        conf.extend(bytes(&DefaultNla::new(kind, value.to_ne_bytes().to_vec())));
+    for (kind, value) in settings {
+        conf.extend(nested(&[&DefaultNla::new(*kind, value.to_ne_bytes().to_vec())]));
     }
     let conf = DefaultNla::new(IFLA_INET_CONF | NLA_F_NESTED, conf);
-    let inet = DefaultNla::new(AF_INET | NLA_F_NESTED, bytes(&conf));
-    let af_spec = DefaultNla::new(IFLA_AF_SPEC | NLA_F_NESTED, bytes(&inet));
+    let inet = DefaultNla::new(AF_INET | NLA_F_NESTED, nested(&[&conf]));
+    let af_spec = DefaultNla::new(IFLA_AF_SPEC | NLA_F_NESTED, nested(&[&inet]));
     message(RTM_SETLINK, ASK, sequence, &[&LinkHeader::default(), &name, &af_spec], buffer);
 }
 
-fn bytes(attribute: &DefaultNla) -> Vec<u8> {
-    let mut bytes = vec![0; attribute.buffer_len()];
-    attribute.emit(&mut bytes);
-    bytes
-}
-
 /// Those of `net.ipv4.conf.all` in the thread's network namespace.
-pub(super) fn of_all() -> Result<ArpSettings, Error> {
-    let setting = |path: &str| {
-        let text = fs::read_to_string(path)?;
+pub(super) fn of_all() -> Result<Conf, Error> {
+    let setting = |name: &str| {
+        let text = fs::read_to_string(format!("/proc/sys/net/ipv4/conf/all/{name}"))?;
         text.trim().parse().map_err(|error| std::io::Error::new(std::io::ErrorKind::InvalidData, error))
     };
-    let read = || -> std::io::Result<ArpSettings> {
-        Ok(ArpSettings {
-            ignore: setting("/proc/sys/net/ipv4/conf/all/arp_ignore")?,
-            announce: setting("/proc/sys/net/ipv4/conf/all/arp_announce")?,
-        })
+    let read = || -> std::io::Result<Conf> {
+        let arp = ArpSettings { ignore: setting("arp_ignore")?, announce: setting("arp_announce")? };
+        Ok(Conf { arp, rp_filter: setting("rp_filter")? })
     };
-    read().map_err(|source| Error::io("reading the ARP settings of `all` from /proc/sys", source))
+    read().map_err(|source| Error::io("reading the settings of `all` from /proc/sys", source))
 }
 
 #[cfg(test)]
@@ -97,7 +103,8 @@ mod tests {
     #[test]
     fn both_settings_go_to_the_kernel_by_the_name_of_the_link() {
         let mut bytes = Vec::new();
-        encode("eth0".parse().unwrap(), ArpSettings { ignore: 1, announce: 2 }, 7, &mut bytes);
+        let conf = [(IPV4_DEVCONF_ARP_IGNORE, 1), (IPV4_DEVCONF_ARP_ANNOUNCE, 2)];
+        encode("eth0".parse().unwrap(), &conf, 7, &mut bytes);
         let expected = b"\x48\0\0\0\x13\0\x05\0\x07\0\0\0\0\0\0\0\
             \0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\
             \x09\0\x03\0eth0\0\0\0\0\

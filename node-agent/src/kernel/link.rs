@@ -6,6 +6,7 @@ use lvs_core::kernel::ArpSettings;
 use lvs_core::local::Link;
 use lvs_core::names::LinkName;
 use lvs_core::network::MacAddress;
+use lvs_core::tunnel::TunnelDevice;
 use netlink_packet_core::{DecodeError, DefaultNla};
 use netlink_packet_route::link::{LinkFlags, LinkHeader, LinkLayerType};
 
@@ -13,13 +14,15 @@ use super::arp_settings;
 use super::error::Error;
 use super::rtnetlink::{DUMP, attributes, behind, message};
 use super::socket::Socket;
+use super::tunnel;
 
 // linux/rtnetlink.h, linux/if_link.h
 const RTM_GETLINK: u16 = 18;
-const RTM_NEWLINK: u16 = 16;
+pub(super) const RTM_NEWLINK: u16 = 16;
 const LINK_HEADER_LENGTH: usize = 16;
 const IFLA_ADDRESS: u16 = 1;
-const IFLA_IFNAME: u16 = 3;
+pub(super) const IFLA_IFNAME: u16 = 3;
+const IFLA_LINKINFO: u16 = 18;
 pub(super) const IFLA_AF_SPEC: u16 = 26;
 const IFLA_EXT_MASK: u16 = 29;
 const RTEXT_FILTER_SKIP_STATS: u32 = 1 << 3;
@@ -40,6 +43,8 @@ pub(super) struct Found {
     pub(super) link: Link,
     /// Its own ARP settings; none where it takes no part in IPv4.
     pub(super) arp: Option<ArpSettings>,
+    /// The tunnel that it is the end of.
+    pub(super) tunnel: Option<TunnelDevice>,
 }
 
 impl Links {
@@ -81,7 +86,7 @@ impl Links {
 /// Reads one link: its name, and what was found.
 fn parse(payload: &[u8]) -> Result<(String, Found), DecodeError> {
     let header = LinkHeader::parse(payload)?;
-    let (mut name, mut mac, mut arp) = (String::new(), None, None);
+    let (mut name, mut mac, mut conf, mut ends) = (String::new(), None, None, None);
     for attribute in attributes(behind(payload, LINK_HEADER_LENGTH)) {
         match attribute? {
             (IFLA_IFNAME, value) => {
@@ -91,7 +96,8 @@ fn parse(payload: &[u8]) -> Result<(String, Found), DecodeError> {
             (IFLA_ADDRESS, value) if header.link_layer_type == LinkLayerType::Ether => {
                 mac = value.try_into().ok().map(MacAddress);
             }
-            (IFLA_AF_SPEC, value) => arp = arp_settings::parse(value)?,
+            (IFLA_AF_SPEC, value) => conf = arp_settings::parse(value)?,
+            (IFLA_LINKINFO, value) => ends = tunnel::parse(value)?,
             _ => {}
         }
     }
@@ -104,7 +110,9 @@ fn parse(payload: &[u8]) -> Result<(String, Found), DecodeError> {
         arp: !flags.intersects(LinkFlags::Loopback | LinkFlags::Noarp | LinkFlags::Pointopoint),
         addresses: BTreeSet::new(),
     };
-    Ok((name, Found { link, arp }))
+    let rp_filter = conf.map_or(0, |conf| conf.rp_filter);
+    let tunnel = ends.map(|ends| ends.device(link.up, rp_filter));
+    Ok((name, Found { link, arp: conf.map(|conf| conf.arp), tunnel }))
 }
 
 #[cfg(test)]
@@ -150,7 +158,8 @@ mod tests {
         assert_eq!(name, "eth0");
         let mac = Some(MacAddress([2, 0, 0, 0, 0, 1]));
         let link = Link { index: 7, mac, up: true, loopback: false, arp: true, addresses: BTreeSet::new() };
-        assert_eq!(found, Found { link, arp: Some(ArpSettings { ignore: 19, announce: 18 }) });
+        let arp = Some(ArpSettings { ignore: 19, announce: 18 });
+        assert_eq!(found, Found { link, arp, tunnel: None });
     }
 
     #[test]

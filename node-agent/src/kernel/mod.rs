@@ -3,7 +3,7 @@
 //! ```text
 //!  Linux::observe --> Kernel, links, routes, modules       Linux::apply <-- the operations of one phase
 //!     |        |                                              |        |
-//!   ipvs   link, address, route                             ipvs   address, arp_settings
+//!  ipvs, gue  link, address, route                       ipvs, gue   address, arp_settings, tunnel
 //!     |        |                                              |        |
 //!     +---- socket (netlink) ---------------------------------+--------+
 //!
@@ -18,6 +18,7 @@ mod announce;
 mod arp_settings;
 mod error;
 mod frame;
+mod gue;
 mod ipvs;
 mod link;
 mod modules;
@@ -26,6 +27,7 @@ mod probe;
 mod route;
 mod rtnetlink;
 mod socket;
+mod tunnel;
 mod watch;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -153,16 +155,23 @@ impl Linux {
         };
         for (name, found) in links.found {
             observation.kernel.arp.extend(found.arp.map(|settings| (name, settings)));
+            observation.kernel.tunnels.extend(found.tunnel.map(|tunnel| (name, tunnel)));
             observation.links.insert(name, found.link);
         }
         for (key, _) in &addresses {
             if let Some(link) = observation.links.get_mut(&key.link) {
                 link.addresses.insert(Prefix { address: key.address, length: key.prefix_length });
             }
+            if let Some(tunnel) = observation.kernel.tunnels.get_mut(&key.link) {
+                tunnel.addressed |= key.address.is_ipv4();
+            }
         }
         observation.kernel.timeouts = timeouts;
         observation.kernel.addresses = addresses.into_iter().collect();
-        observation.kernel.arp_all = arp_settings::of_all()?;
+        let of_all = arp_settings::of_all()?;
+        observation.kernel.arp_all = of_all.arp;
+        observation.kernel.rp_filter_all = of_all.rp_filter;
+        observation.kernel.gue_ports = gue::read(&mut self.generic)?;
         observation.kernel.schedulers = available.schedulers;
         Ok(observation)
     }
@@ -192,7 +201,7 @@ impl Linux {
                 for (index, op) in run.iter().enumerate() {
                     if let Err(error) = self.apply_to_network(op) {
                         tracing::debug!(%op, %error, "refused");
-                        refusals.push((start + index, refusal(&error)));
+                        refusals.push((start + index, refusal(op, &error)));
                     }
                 }
             }
@@ -211,6 +220,11 @@ impl Linux {
                 address::set(route, &links, key, attributes)
             }
             Op::RemoveAddress(key) => address::remove(route, key),
+            Op::AddTunnel(link, device) => tunnel::add(route, *link, device),
+            Op::SetTunnel(link, device) => tunnel::set(route, *link, device),
+            Op::RemoveTunnel(link) => tunnel::remove(route, *link),
+            Op::OpenGuePort(port) => gue::open(&mut self.generic, *port),
+            Op::CloseGuePort(port) => gue::close(&mut self.generic, *port),
             // All others are IPVS's; see `is_ipvs`.
             _ => Ok(()),
         }
@@ -243,12 +257,32 @@ impl Linux {
 }
 
 fn is_ipvs(op: &Op) -> bool {
-    !matches!(op, Op::SetArp(..) | Op::AddAddress(..) | Op::SetAddress(..) | Op::RemoveAddress(_))
+    match op {
+        Op::SetArp(..)
+        | Op::AddAddress(..)
+        | Op::SetAddress(..)
+        | Op::RemoveAddress(_)
+        | Op::AddTunnel(..)
+        | Op::SetTunnel(..)
+        | Op::RemoveTunnel(_)
+        | Op::OpenGuePort(_)
+        | Op::CloseGuePort(_) => false,
+        Op::AddVirtualServer(..)
+        | Op::SetVirtualServer(..)
+        | Op::RemoveVirtualServer(_)
+        | Op::AddDestination(..)
+        | Op::SetDestination(..)
+        | Op::RemoveDestination(..)
+        | Op::SetTimeouts(_) => true,
+    }
 }
 
-/// What an error of rtnetlink means to core.
-fn refusal(error: &Error) -> Refusal {
+/// What an error of an operation that is not about IPVS means to core.
+fn refusal(op: &Op, error: &Error) -> Refusal {
     match error.errno() {
+        Errno::EOPNOTSUPP if matches!(op, Op::AddTunnel(..) | Op::SetTunnel(..)) => Refusal::NoTunnel,
+        Errno::ENOENT if matches!(op, Op::OpenGuePort(_)) => Refusal::NoGue,
+        Errno::EADDRINUSE => Refusal::PortTaken,
         Errno::EEXIST => Refusal::Exists,
         Errno::EADDRNOTAVAIL => Refusal::NoAddress,
         Errno::ENODEV => Refusal::NoLink,

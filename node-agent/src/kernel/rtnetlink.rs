@@ -37,6 +37,17 @@ pub(super) fn message(kind: u16, flags: u16, sequence: u32, body: &[&dyn Emitabl
     }
 }
 
+/// Attributes one after the other, as the value of one that holds them.
+pub(super) fn nested(attributes: &[&dyn Emitable]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for attribute in attributes {
+        let start = bytes.len();
+        bytes.resize(start + attribute.buffer_len(), 0);
+        attribute.emit(&mut bytes[start..]);
+    }
+    bytes
+}
+
 /// A part of a message that is given as bytes.
 pub(super) struct Bytes<'a>(pub(super) &'a [u8]);
 

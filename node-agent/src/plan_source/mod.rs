@@ -14,6 +14,7 @@ use lvs_core::node_plan::NodePlan;
 use tokio::sync::watch;
 
 use crate::arguments::{NodeChoice, PlanOrigin};
+use crate::memory;
 use api::Clients;
 use seen::Seen;
 
@@ -89,6 +90,7 @@ pub async fn plans(mut seen: watch::Receiver<Option<Seen>>, mut take: impl FnMut
             if !take(plan) {
                 return;
             }
+            memory::give_back();
         }
         patient_until = None;
         if seen.changed().await.is_err() {

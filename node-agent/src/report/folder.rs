@@ -69,6 +69,7 @@ mod tests {
             revision,
             applied: true,
             vips: BTreeMap::default(),
+            receives: BTreeSet::default(),
             troubles: BTreeSet::default(),
         };
         report.services.insert(name, of_service);

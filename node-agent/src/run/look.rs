@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
+use lvs_core::diff::{diff, diff_servers};
 use lvs_core::ipvs::VirtualServerKey;
 use lvs_core::kernel::Kernel;
 use lvs_core::local::Local;
@@ -13,11 +14,10 @@ use lvs_core::names::ServiceName;
 use lvs_core::node_plan::NodePlan;
 use lvs_core::render::{Before, other_forms, render};
 use lvs_core::time::Monotonic;
-use lvs_core::wanted::{Hold, Part, Phase, Scope, Wanted};
+use lvs_core::wanted::{Hold, Phase, Scope, Wanted};
 
 use super::host::{Attention, Host, Sight};
 use super::pass::{Engine, PassError};
-use lvs_core::custody::Item;
 
 /// What is, what is wanted, and what is left to do.
 #[derive(Debug, Default)]
@@ -120,12 +120,11 @@ impl<H: Host> Engine<H> {
         self.has_view = true;
         let whole = self.see(&sight) || whole || self.is_due();
         servers.extend(&sight.servers_changed);
-        if whole {
-            self.conclude(plan);
-        } else {
-            self.conclude_for(servers);
+        if !whole && self.conclude_for(servers) {
+            return Ok(false);
         }
-        Ok(whole)
+        self.conclude(plan);
+        Ok(true)
     }
 
     fn prepare(&mut self, plan: &NodePlan) {
@@ -157,28 +156,23 @@ impl<H: Host> Engine<H> {
         let view = &mut self.view;
         (view.wanted, view.due) = render(plan, &view.local, self.host.now());
         let custody = self.ledger.custody();
-        (view.phases, view.holds) =
-            lvs_core::diff::diff(&view.wanted, &view.kernel, custody, &Scope::Everything);
+        (view.phases, view.holds) = diff(&view.wanted, &view.kernel, custody, &Scope::Everything);
     }
 
-    fn conclude_for(&mut self, servers: BTreeSet<VirtualServerKey>) {
+    /// Concludes what follows from these virtual servers alone. Whether nothing else does.
+    fn conclude_for(&mut self, servers: BTreeSet<VirtualServerKey>) -> bool {
         let view = &mut self.view;
         view.phases.clear();
         if servers.is_empty() {
-            return;
+            return true;
         }
         let concerned = servers.iter().filter_map(|key| view.wanted.owners.get(key)).cloned();
         self.concerned.extend(concerned);
-        view.holds.retain(|hold| match hold.item {
-            Item::VirtualServer(key) | Item::Destination(key, _) => !servers.contains(&key),
-            _ => true,
-        });
-        let scope = Scope::Part(Part { vips: BTreeSet::new(), servers });
-        let (phases, holds) = lvs_core::diff::diff(&view.wanted, &view.kernel, self.ledger.custody(), &scope);
-        view.phases = phases;
-        view.holds.extend(holds);
-        view.holds.sort();
-        view.holds.dedup();
+        let custody = self.ledger.custody();
+        let phases = diff_servers(&view.wanted, &view.kernel, custody, servers, &view.holds);
+        let alone = phases.is_some();
+        view.phases = phases.unwrap_or_default();
+        alone
     }
 
     fn concern<'a>(&mut self, services: impl Iterator<Item = &'a ServiceName>) {

@@ -1,7 +1,7 @@
 //! Values for people, in the words of `ipvsadm` and `ip`.
 
 use std::fmt::Write as _;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use lvs_core::custody::Item;
 use lvs_core::ipvs::{ForwardingMethod, VirtualServerKey};
@@ -29,12 +29,38 @@ pub fn kernel(kernel: &Kernel) -> String {
     for (key, attributes) in &kernel.addresses {
         let _ = writeln!(text, "  {key}{}", attribute_words(*attributes));
     }
+    tunnels(&mut text, kernel);
     text.push_str("ARP settings (arp_ignore arp_announce)\n");
     arp_line(&mut text, "all", kernel.arp_all);
     for (link, settings) in &kernel.arp {
         arp_line(&mut text, link.as_str(), *settings);
     }
     text
+}
+
+/// Tunnel devices and ports, where there are any.
+fn tunnels(text: &mut String, kernel: &Kernel) {
+    if !kernel.tunnels.is_empty() {
+        let _ = writeln!(
+            text,
+            "Tunnels (kind local remote rp_filter; rp_filter of all: {})",
+            kernel.rp_filter_all
+        );
+    }
+    let end = |end: Option<IpAddr>| end.map_or_else(|| "any".to_owned(), |address| address.to_string());
+    for (link, device) in &kernel.tunnels {
+        let state = if device.up { "UP" } else { "DOWN" };
+        let (local, remote) = (end(device.local), end(device.remote));
+        let checksum = if device.checksum { " checksum" } else { "" };
+        let _ = writeln!(
+            text,
+            "  {link:<15} {state} {} {local} {remote} {}{checksum}",
+            device.kind, device.rp_filter
+        );
+    }
+    for port in &kernel.gue_ports {
+        let _ = writeln!(text, "GUE at {port}");
+    }
 }
 
 fn virtual_server(text: &mut String, key: &VirtualServerKey, server: &VirtualServer) {
@@ -144,5 +170,7 @@ pub fn item(item: &Item) -> String {
         Item::Address(key) => format!("address {key}"),
         Item::Arp(link) => format!("ARP of {link}"),
         Item::Timeouts => "IPVS timeouts".to_owned(),
+        Item::Tunnel(link) => format!("tunnel device {link}"),
+        Item::GuePort(port) => format!("GUE at {port}"),
     }
 }

@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
+use lvs_core::forwarding::Forwarding;
 use lvs_core::ipvs::{PortKey, Timeouts};
 use lvs_core::network::{Family, Protocol};
 use lvs_core::scheduling::Thresholds;
 
 use super::table::{RealServer, Scheduling, Table, VirtualServer, flag, persistence, prefix_length};
+use super::tunnel::Tunnel;
 
 /// ipvsadm's own, where `-p` has no number.
 const DEFAULT_PERSISTENCE: u32 = 300;
@@ -160,7 +162,9 @@ fn finish(
 
 fn real_server(table: &mut Table, words: &mut Words<'_>) -> Result<(), String> {
     let (mut of, mut to) = (None, None);
-    let mut server = RealServer { weight: 1, thresholds: Thresholds::NONE };
+    let forwarding = Forwarding::DirectRouting;
+    let mut server = RealServer { weight: 1, thresholds: Thresholds::NONE, forwarding };
+    let (mut tunnel, mut by_tunnel) = (Tunnel::default(), false);
     while let Some(option) = words.next() {
         if let Some(protocol) = protocol(option) {
             of = Some(identity(protocol, words.value(option)?)?);
@@ -170,7 +174,10 @@ fn real_server(table: &mut Table, words: &mut Words<'_>) -> Result<(), String> {
             "-f" | "--fwmark-service" => return Err(MARKS.to_owned()),
             "-r" | "--real-server" => to = Some(words.value(option)?),
             "-g" | "--gatewaying" => {}
-            "-i" | "--ipip" => return Err("tunnels are not there yet".to_owned()),
+            "-i" | "--ipip" => by_tunnel = true,
+            "--tun-type" => tunnel.set_type(words.value(option)?)?,
+            "--tun-port" => tunnel.set_port(words.value(option)?)?,
+            other if other.strip_prefix("--tun-").is_some_and(|word| tunnel.set_checksum(word)) => {}
             "-m" | "--masquerading" => return Err("masquerading is not there yet".to_owned()),
             "-w" | "--weight" => server.weight = words.number(option)?,
             "-x" | "--u-threshold" => server.thresholds.upper = words.number(option)?,
@@ -180,7 +187,10 @@ fn real_server(table: &mut Table, words: &mut Words<'_>) -> Result<(), String> {
     }
     let (vip, port) = of.ok_or("no virtual server is named")?;
     let to = to.ok_or("no real server is named")?;
-    let address = real_address(to, vip, port)?;
+    if by_tunnel {
+        server.forwarding = tunnel.forwarding()?;
+    }
+    let address = real_address(to, vip, port, server.forwarding)?;
     if server.weight > 65535 {
         return Err(format!("weight {} is above 65535", server.weight));
     }
@@ -192,8 +202,8 @@ fn real_server(table: &mut Table, words: &mut Words<'_>) -> Result<(), String> {
     Ok(())
 }
 
-/// The address of a real server, which by direct routing has the port of its virtual server.
-fn real_address(to: &str, vip: IpAddr, port: PortKey) -> Result<IpAddr, String> {
+/// The address of a real server, which by direct routing and by tunnel has the port of its virtual server.
+fn real_address(to: &str, vip: IpAddr, port: PortKey, forwarding: Forwarding) -> Result<IpAddr, String> {
     let bare = to.trim_start_matches('[').trim_end_matches(']');
     let (address, its_port) = to
         .parse::<SocketAddr>()
@@ -202,12 +212,12 @@ fn real_address(to: &str, vip: IpAddr, port: PortKey) -> Result<IpAddr, String> 
         .map_err(|_| format!("{to} is not ADDRESS:PORT in figures"))?;
     if its_port != port.port {
         return Err(format!(
-            "port {its_port} is not the service's {}, and direct routing changes no port",
+            "port {its_port} is not the service's {}, and {forwarding} changes no port",
             port.port
         ));
     }
-    if Family::of(address) != Family::of(vip) {
-        return Err("a real server of the other family needs a tunnel, which is not there yet".to_owned());
+    if Family::of(address) != Family::of(vip) && !forwarding.crosses_families() {
+        return Err("a real server of the other family needs a tunnel".to_owned());
     }
     Ok(address)
 }
@@ -237,6 +247,28 @@ mod tests {
     }
 
     #[test]
+    fn a_tunnel_is_read_with_all_that_it_has() {
+        let table = read(
+            "-A -t 10.0.0.1:80 -s rr\n\
+             -a -t 10.0.0.1:80 -r 10.0.0.2:80 -i -w 1 --tun-type ipip\n\
+             -a -t 10.0.0.1:80 -r [fd00::9]:80 -i -w 1 --tun-type gue --tun-port 6080 --tun-remcsum\n\
+             -a -t 10.0.0.1:80 -r 10.0.0.4:80 -i -w 1 --tun-type gre --tun-csum\n",
+        );
+        assert_eq!(table.left, []);
+        let written: Vec<String> = (table.servers[0].real_servers.values())
+            .map(|server| serde_json::to_string(&server.forwarding).unwrap())
+            .collect();
+        assert_eq!(
+            written,
+            [
+                r#"{"method":"Tunnel","tunnel":{"type":"IPIP","checksum":"Absent"}}"#,
+                r#"{"method":"Tunnel","tunnel":{"type":"GRE","checksum":"Outer"}}"#,
+                r#"{"method":"Tunnel","tunnel":{"type":"GUE","port":6080,"checksum":"Remote"}}"#,
+            ]
+        );
+    }
+
+    #[test]
     fn a_script_is_read_too() {
         let table = read(
             "# the web\n/sbin/ipvsadm --set 30 5 60\nipvsadm -A --tcp-service 10.0.0.1:80 --persistent\n\
@@ -258,7 +290,9 @@ mod tests {
             ("-A -f 7 -s rr", "firewall marks"),
             ("-a -t 10.0.0.1:80 -r 10.0.0.2:8080 -g", "changes no port"),
             ("-a -t 10.0.0.1:80 -r 10.0.0.2:80 -m -w 1", "masquerading"),
-            ("-a -t 10.0.0.1:80 -r 10.0.0.2:80 -i -w 1 --tun-type gue", "tunnels"),
+            ("-a -t 10.0.0.1:80 -r 10.0.0.2:80 -i -w 1 --tun-type gue", "has no port"),
+            ("-a -t 10.0.0.1:80 -r 10.0.0.2:80 -i -w 1 --tun-type vxlan", "no type of tunnel"),
+            ("-a -t 10.0.0.1:80 -r 10.0.0.2:8080 -i -w 1", "IPIP tunnel changes no port"),
             ("-a -t 10.0.0.1:80 -r [fd00::9]:80 -g", "other family"),
             ("-a -t 10.0.0.1:80 -r 10.0.0.2:80 -g -w 70000", "above 65535"),
             ("-a -t 10.0.0.9:80 -r 10.0.0.2:80 -g", "was not carried over"),

@@ -138,6 +138,9 @@ fn real_server(address: IpAddr, server: RealServer, naming: &Naming) -> Value {
             if lower == 0 { json!({"upper": upper}) } else { json!({"upper": upper, "lower": lower}) };
         entry.insert("connectionThresholds".to_owned(), limits);
     }
+    if !server.forwarding.is_default() {
+        entry.insert("forwarding".to_owned(), json!(server.forwarding));
+    }
     Value::Object(entry)
 }
 
@@ -220,6 +223,18 @@ mod tests {
             manifests.iter().filter_map(|manifest| manifest["metadata"]["name"].as_str()).collect();
         assert_eq!(names, ["imported", "tcp-10-0-0-1-22", "tcp-10-0-0-1-80"]);
         assert_eq!(manifests[2]["spec"]["ports"].as_array().map(Vec::len), Some(2));
+    }
+
+    #[test]
+    fn a_tunnel_is_what_the_operator_takes() {
+        for tunnel in ["ipip", "gue --tun-port 6080 --tun-csum", "gre --tun-nocsum"] {
+            let mut table = ipvsadm::read(&format!(
+                "-A -t 10.0.0.1:80 -s rr\n-a -t 10.0.0.1:80 -r 10.0.1.1:80 -i -w 1 --tun-type {tunnel}\n"
+            ));
+            let manifests = manifests(&mut table, &naming());
+            assert_eq!(table.left, []);
+            assert_eq!(manifests[1]["spec"]["realServers"][0]["forwarding"]["method"], "Tunnel");
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod ipvsadm;
 mod keepalived;
 mod manifests;
 mod table;
+mod tunnel;
 
 use std::io::{self, Read, Write};
 use std::path::Path;

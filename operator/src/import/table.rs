@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use lvs_core::forwarding::Forwarding;
 use lvs_core::ipvs::{PortKey, Timeouts};
 use lvs_core::scheduling::{FormPersistence, SchedulerFlag, Thresholds};
 
@@ -70,6 +71,8 @@ pub(super) struct RealServer {
     pub(super) weight: u32,
     /// Its limits.
     pub(super) thresholds: Thresholds,
+    /// How it is sent to.
+    pub(super) forwarding: Forwarding,
 }
 
 impl Table {

@@ -251,6 +251,7 @@ fn done(part: &PlannedService) -> ServiceReport {
         revision: part.revision,
         applied: true,
         vips: part.vips.iter().map(|(address, duty)| (*address, vip(duty))).collect(),
+        receives: part.receive.clone(),
         troubles: BTreeSet::new(),
     }
 }

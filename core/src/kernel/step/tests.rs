@@ -3,6 +3,8 @@ use std::collections::BTreeSet;
 use super::*;
 use crate::ipvs::{Persistence, Tunnel, VirtualServerSettings};
 use crate::kernel::{AddressAttributes, AddressKey, ArpSettings};
+use crate::names::LinkName;
+use crate::tunnel::{GuePort, TunnelDevice, TunnelKind};
 
 const TCP: &str = "TCP 192.168.10.40:80";
 const RIP: &str = "192.168.10.10:80";
@@ -75,7 +77,11 @@ fn refuses_what_a_kernel_refuses_and_changes_nothing_then() {
     };
     let hide = |link: &str| Op::SetArp(link.parse().unwrap(), ArpSettings { ignore: 1, announce: 2 });
     let thresholds = DestinationSettings { upper_threshold: 5, lower_threshold: 6, ..direct(1) };
+    let tunnel = Some(Tunnel { kind: 1, port: 0, flags: 0 });
+    let gue = DestinationSettings { method: ForwardingMethod::Tunnel, tunnel, ..direct(1) };
     for (op, refusal) in [
+        (add(TCP, "192.168.10.11:80", gue), InvalidAddress),
+        (set(TCP, RIP, gue), InvalidAddress),
         (add_server(TCP, "rr"), Exists),
         (add_server(TCP, "nosuch"), Exists),
         (add_server("TCP 192.168.10.41:80", "nosuch"), NoScheduler),
@@ -179,4 +185,28 @@ fn a_timeout_of_0_keeps_what_is_there() {
     let mut kernel = kernel();
     kernel.step(&Op::SetTimeouts(Timeouts { tcp_seconds: 30, tcp_fin_seconds: 0, udp_seconds: 60 })).unwrap();
     assert_eq!(kernel.timeouts, Some(Timeouts { tcp_seconds: 30, tcp_fin_seconds: 120, udp_seconds: 60 }));
+}
+
+#[test]
+fn a_tunnel_device_comes_and_goes_with_its_address_and_has_no_double() {
+    let mut kernel = kernel();
+    let before = kernel.clone();
+    let (one, other): (LinkName, LinkName) = ("lvs-1".parse().unwrap(), "lvs-2".parse().unwrap());
+    let device = TunnelDevice::receiving(TunnelKind::Ipip, [10, 0, 0, 1].into(), false);
+    let port = GuePort { family: Family::IPv4, port: 6080 };
+    for (op, result) in [
+        (Op::SetTunnel(one, device), Err(Refusal::NoLink)),
+        (Op::RemoveTunnel(one), Err(Refusal::NoLink)),
+        (Op::AddTunnel(one, device), Ok(())),
+        (Op::AddTunnel(one, device), Err(Refusal::Exists)),
+        (Op::AddTunnel(other, device), Err(Refusal::Exists)),
+        (Op::OpenGuePort(port), Ok(())),
+        (Op::OpenGuePort(port), Err(Refusal::PortTaken)),
+    ] {
+        assert_eq!(kernel.step(&op), result, "{op}");
+    }
+    assert!(kernel.addresses.keys().any(|key| key.link == one));
+    kernel.step(&Op::RemoveTunnel(one)).unwrap();
+    kernel.step(&Op::CloseGuePort(port)).unwrap();
+    assert_eq!(kernel, before);
 }

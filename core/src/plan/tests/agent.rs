@@ -5,11 +5,12 @@ use std::net::IpAddr;
 
 use crate::custody::Custody;
 use crate::diff::{Run, diff};
-use crate::ipvs::{Timeouts, VirtualServerKey};
+use crate::forwarding::{Encapsulation, Forwarding, GueChecksum};
+use crate::ipvs::{DestinationSettings, Timeouts, VirtualServerKey};
 use crate::kernel::{AddressKey, ArpSettings, Kernel, Op};
 use crate::local::{Link, Local, Probe, ProbeOutcome};
-use crate::names::{BootId, FEATURES, LinkName};
-use crate::network::{MacAddress, Prefix};
+use crate::names::{BootId, FEATURES, Feature, LinkName};
+use crate::network::{Family, MacAddress, Prefix};
 use crate::node_plan::NodePlan;
 use crate::node_report::NodeReport;
 use crate::render::render;
@@ -94,6 +95,35 @@ impl Agent {
         let servers =
             self.kernel.virtual_servers.get(key).into_iter().flat_map(|server| server.destinations.keys());
         servers.map(|destination| destination.address).collect()
+    }
+
+    /// The agent becomes one of a version without a feature.
+    pub(super) fn forget(&mut self, feature: &Feature) {
+        self.local.features.remove(feature);
+    }
+
+    /// The RIP.
+    pub(super) fn rip(&self) -> IpAddr {
+        self.rip
+    }
+
+    /// How the kernel would send a new connection to a real server.
+    pub(super) fn settings(&self, key: &VirtualServerKey, rip: IpAddr) -> Option<DestinationSettings> {
+        let server = self.kernel.virtual_servers.get(key)?;
+        let mut there = server.destinations.iter().filter(|(destination, _)| destination.address == rip);
+        there.next().map(|(_, settings)| *settings)
+    }
+
+    /// Whether the kernel takes in what a director sends with these settings.
+    pub(super) fn takes_in(&self, settings: DestinationSettings) -> bool {
+        let gue = Encapsulation::Gue { port: 6080, checksum: GueChecksum::Absent };
+        let tunnels = [Encapsulation::Ipip, gue, Encapsulation::Gre { checksum: false }];
+        let ways = tunnels.map(Forwarding::Tunnel).into_iter().chain([Forwarding::DirectRouting]);
+        let mut ways = ways.filter(|way| way.settings() == (settings.method, settings.tunnel));
+        ways.any(|way| {
+            let needed = way.receptions(&[self.rip].into(), [Family::IPv4]);
+            needed.iter().all(|reception| self.kernel.receives(reception))
+        })
     }
 
     /// Whether nothing of ours is left.

@@ -40,7 +40,10 @@ fn foreign(world: &mut World, name: &str, address: [u8; 4]) {
         panic!("no spec")
     };
     let target = RealServerTarget::Foreign([address.into()].into());
-    spec.real_servers.insert("legacy".to_owned(), RealServerSpec { target, weight: 1, thresholds: None });
+    spec.real_servers.insert(
+        "legacy".to_owned(),
+        RealServerSpec { target, weight: 1, thresholds: None, forwarding: None },
+    );
 }
 
 #[test]

@@ -2,5 +2,6 @@
 
 mod agent;
 mod conversation;
+mod forwarding;
 mod judgement;
 mod world;

@@ -8,6 +8,7 @@ use crate::cluster::{
     Cluster, ConnectionThresholds, Group, GroupSpec, Node, Pool, RealServerSpec, RealServerTarget, Service,
     ServiceSpec,
 };
+use crate::forwarding::Forwarding;
 use crate::ipvs::VirtualServerKey;
 use crate::names::{NodeName, ServiceName};
 use crate::node_plan::{NodePlan, Revision};
@@ -24,6 +25,8 @@ pub(super) struct World {
     pub(super) cluster: Cluster,
     pub(super) agents: BTreeMap<NodeName, Agent>,
     pub(super) now: Time,
+    /// How services that are applied are forwarded.
+    pub(super) forwarding: Forwarding,
     pub(super) last: Plan,
 }
 
@@ -59,6 +62,7 @@ impl World {
             cluster: Cluster { epoch: 1, complete: true, ..Cluster::default() },
             agents: BTreeMap::new(),
             now: Time(0),
+            forwarding: Forwarding::DirectRouting,
             last: Plan::default(),
         };
         for (number, name) in NODES.into_iter().enumerate() {
@@ -108,13 +112,14 @@ impl World {
     pub(super) fn apply(&mut self, name: &str, vips: &[u8], real_servers: &[&str]) {
         let entry = |node: &&str| {
             let target = RealServerTarget::Node((*node).into());
-            ((*node).to_owned(), RealServerSpec { target, weight: 1, thresholds: None })
+            ((*node).to_owned(), RealServerSpec { target, weight: 1, thresholds: None, forwarding: None })
         };
         let spec = ServiceSpec {
             vips: vips.iter().map(|number| vip(*number)).collect(),
             ports: [(format!("TCP {}", port(name)).parse().unwrap(), None)].into(),
             scheduling: Scheduling::by("rr".parse().unwrap()),
             thresholds: ConnectionThresholds::default(),
+            forwarding: self.forwarding,
             real_servers: real_servers.iter().map(entry).collect(),
         };
         let created =
@@ -222,6 +227,13 @@ impl World {
                 let server = &self.agents[&NodeName::from(destination.as_str())];
                 // A node that has just rebooted is found out by its boot id; until then its packets are lost.
                 let bound = !server.awake || server.bound(vip(number));
+                let sender = &self.agents[&NodeName::from(director)];
+                let by = sender.settings(&key(service, vip(number)), server.rip());
+                let taken_in = !server.awake || by.is_none_or(|by| server.takes_in(by));
+                assert!(
+                    taken_in,
+                    "{director} sends {service} by a tunnel that {destination} does not take in"
+                );
                 assert!(
                     bound,
                     "{director} sends {service} {number} to {destination}, which has not bound it"

@@ -156,13 +156,13 @@ fn without_its_scheduler_an_entry_stays_as_it_is_and_so_does_the_uplink() {
 
 #[test]
 fn a_service_that_needs_more_than_the_agent_can_stays_as_it_is() {
-    let plan = with_part(|part| part.requires = BTreeSet::from([Feature::from("Tunnel")]));
+    let plan = with_part(|part| part.requires = BTreeSet::from([Feature::from("Later")]));
     let mut local = local();
     add(&mut local, "lo", "192.168.10.40/32");
     local.ours.insert(ON_LO.parse().unwrap());
     let wanted = wanted(&plan, &local);
     assert_eq!(reasons(&wanted), [Reason::FeatureMissing]);
-    assert!(message(&wanted).contains("Tunnel"));
+    assert!(message(&wanted).contains("Later"));
     assert_eq!(wanted.keep_vips, BTreeSet::from([address(VIP)]));
     assert!(wanted.addresses.is_empty() && wanted.virtual_servers.is_empty());
     assert_eq!(wanted.hide.len(), 2, "what is bound stays hidden");

@@ -34,7 +34,8 @@ pub(super) fn rows(bench: &mut Bench) -> Result<Vec<Row>> {
     }
     let [(small, of_small), (large, of_large)] = &of_size[..] else { return Ok(Vec::new()) };
     Ok(vec![
-        Row::alone(format!("change one weight among {large} entries"), of_large),
-        Row::slower(format!("change one weight: among {large} entries, against {small}"), of_large, of_small),
+        Row::alone(format!("change one weight among {large} entries"), of_large).at_most(2.0),
+        Row::slower(format!("change one weight: among {large} entries, against {small}"), of_large, of_small)
+            .at_most(1.5),
     ])
 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use lvs_core::forwarding::Forwarding;
 use lvs_core::ipvs::PortKey;
 use lvs_core::names::{RealServerKey, ServiceName};
 use lvs_core::network::Protocol;
@@ -54,6 +55,7 @@ fn service(number: u16, real_servers: u8, weight: u32) -> PlannedService {
             addresses: BTreeSet::from([rip]),
             weight,
             thresholds: Thresholds::NONE,
+            forwarding: Forwarding::DirectRouting,
             stage: Stage::of(StageName::Serving),
             admitted: BTreeSet::from([vip]),
         };

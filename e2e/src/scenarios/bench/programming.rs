@@ -11,8 +11,8 @@ use super::row::{Row, Times};
 use super::stand::{by_agent, expect, fresh, operations, timed};
 use super::{Bench, TURNS, plan};
 
-/// So many services with so many real servers each, in turn.
-pub(super) fn rows(bench: &mut Bench, services: u16, real_servers: u8) -> Result<Vec<Row>> {
+/// So many services with so many real servers each, in turn; the agent is to be `least` times as fast as ipvsadm.
+pub(super) fn rows(bench: &mut Bench, services: u16, real_servers: u8, least: f64) -> Result<Vec<Row>> {
     let what = format!("{services} services x {real_servers} real servers");
     bench.show(format!("programming {what} …"))?;
     let plan = plan::of(services, real_servers, 1);
@@ -35,8 +35,10 @@ pub(super) fn rows(bench: &mut Bench, services: u16, real_servers: u8) -> Result
         bench.show(format!("  turn {turn} of {TURNS}"))?;
     }
     Ok(vec![
-        Row::faster(format!("program {what}: the agent, against ipvsadm --restore"), &agent, &restore),
-        Row::slower(format!("program {what}: the agent, against its messages alone"), &agent, &bare),
+        Row::faster(format!("program {what}: the agent, against ipvsadm --restore"), &agent, &restore)
+            .at_least(least),
+        Row::slower(format!("program {what}: the agent, against its messages alone"), &agent, &bare)
+            .at_most(1.3),
     ])
 }
 

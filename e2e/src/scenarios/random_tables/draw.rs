@@ -126,14 +126,15 @@ impl Draw {
         let weight = if odd && self.0.u8(0..4) == 0 { 1 << 31 } else { self.0.u32(0..100) };
         let (method, tunnel) = match self.0.u8(0..8) {
             0 => (ForwardingMethod::Masquerade, None),
-            1 | 2 => (ForwardingMethod::Tunnel, Some(self.tunnel())),
+            1 | 2 => (ForwardingMethod::Tunnel, Some(self.tunnel(odd))),
             _ => (ForwardingMethod::DirectRouting, None),
         };
         DestinationSettings { method, weight, upper_threshold, lower_threshold, tunnel }
     }
 
-    fn tunnel(&mut self) -> Tunnel {
+    fn tunnel(&mut self, odd: bool) -> Tunnel {
         match self.0.u8(0..3) {
+            1 if odd && self.0.bool() => Tunnel { kind: 1, port: 0, flags: 0 },
             0 => Tunnel { kind: 0, port: 0, flags: 0 },
             1 => Tunnel { kind: 1, port: self.0.u16(1..), flags: self.0.u16(0..3) },
             _ => Tunnel { kind: 2, port: 0, flags: self.0.u16(0..2) },

@@ -29,7 +29,7 @@ pub enum IpvsModule {
 
 /// The family's present number; none where the kernel has no IPVS.
 pub(super) fn resolve(socket: &mut Socket, module: IpvsModule) -> Result<Option<u16>, Error> {
-    if let Some(id) = listed(socket)? {
+    if let Some(id) = listed(socket, FAMILY_NAME)? {
         return Ok(Some(id));
     }
     if module == IpvsModule::AsFound {
@@ -43,14 +43,14 @@ pub(super) fn resolve(socket: &mut Socket, module: IpvsModule) -> Result<Option<
     Ok(None)
 }
 
-/// Out of the list of all families, which loads nothing.
-fn listed(socket: &mut Socket) -> Result<Option<u16>, Error> {
+/// A family's number out of the list of all families, which loads nothing.
+pub(in crate::kernel) fn listed(socket: &mut Socket, wanted: &str) -> Result<Option<u16>, Error> {
     let families = socket.dump(
         "listing the generic netlink families",
         &|sequence, buffer| request(NLM_F_REQUEST | NLM_F_DUMP, &[], sequence, buffer),
         &mut |_, payload| parse(payload),
     )?;
-    Ok(families.into_iter().find_map(|(name, id)| (name == FAMILY_NAME).then_some(id)))
+    Ok(families.into_iter().find_map(|(name, id)| (name == wanted).then_some(id)))
 }
 
 /// By its name, for which the kernel loads a module that goes by it (`net-pf-16-proto-16-family-IPVS`).

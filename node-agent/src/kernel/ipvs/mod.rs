@@ -18,6 +18,7 @@ use netlink_packet_ipvs::{
 use super::error::{Cause, Error};
 use super::socket::Socket;
 pub use family::IpvsModule;
+pub(super) use family::listed as family_number;
 pub use sentry::Sentry;
 pub(super) use sentry::read_some;
 

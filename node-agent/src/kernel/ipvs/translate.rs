@@ -37,7 +37,15 @@ pub(super) fn request(op: &Op) -> Option<Request> {
             tcp_fin: Some(timeouts.tcp_fin_seconds),
             udp: Some(timeouts.udp_seconds),
         }),
-        Op::SetArp(..) | Op::AddAddress(..) | Op::SetAddress(..) | Op::RemoveAddress(_) => return None,
+        Op::SetArp(..)
+        | Op::AddAddress(..)
+        | Op::SetAddress(..)
+        | Op::RemoveAddress(_)
+        | Op::AddTunnel(..)
+        | Op::SetTunnel(..)
+        | Op::RemoveTunnel(_)
+        | Op::OpenGuePort(_)
+        | Op::CloseGuePort(_) => return None,
     })
 }
 

@@ -5,13 +5,14 @@ mod setting;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 
+use lvs_core::forwarding::Forwarding;
 use lvs_core::ipvs::{PortKey, Timeouts};
 use lvs_core::network::Family;
 use lvs_core::scheduling::Thresholds;
 
 use super::block::{Block, blocks};
 use super::table::{RealServer, Table, VirtualServer};
-use setting::draft;
+use setting::{draft, method};
 
 /// Reads every block; what cannot be carried over is noted with its reason.
 pub(super) fn read(text: &str) -> Table {
@@ -117,10 +118,10 @@ fn virtual_server(block: &Block, groups: &Groups, table: &mut Table) {
         Err(why) => return table.leave(block.line, block.text(), why),
     };
     let draft = draft(block, table);
-    if !draft.direct {
-        let why = "only lb_kind DR is there yet; the whole virtual server is left out";
+    let Some(forwarding) = draft.forwarding else {
+        let why = "only lb_kind DR and TUN are there yet; the whole virtual server is left out";
         return table.leave(block.line, block.text(), why);
-    }
+    };
     for (vip, port) in members {
         let mut scheduling = draft.scheduling.clone();
         if let (Some(persistence), Some(length)) = (&mut scheduling.persistence, draft.mask) {
@@ -138,7 +139,7 @@ fn virtual_server(block: &Block, groups: &Groups, table: &mut Table) {
             );
             continue;
         }
-        let real_servers = real_servers(block, vip, port, table);
+        let real_servers = real_servers(block, vip, port, forwarding, table);
         table.servers.push(VirtualServer { line: block.line, vip, port, scheduling, real_servers });
     }
 }
@@ -147,11 +148,12 @@ fn real_servers(
     block: &Block,
     vip: IpAddr,
     port: PortKey,
+    forwarding: Forwarding,
     table: &mut Table,
 ) -> BTreeMap<IpAddr, RealServer> {
     let mut found = BTreeMap::new();
     for entry in block.children.iter().filter(|entry| entry.word(0) == "real_server") {
-        match real_server(entry, vip, port, table) {
+        match real_server(entry, vip, port, forwarding, table) {
             Ok((address, server)) => _ = found.insert(address, server),
             Err(why) => table.leave(entry.line, entry.text(), why),
         }
@@ -163,20 +165,15 @@ fn real_server(
     block: &Block,
     vip: IpAddr,
     port: PortKey,
+    forwarding: Forwarding,
     table: &mut Table,
 ) -> Result<(IpAddr, RealServer), String> {
     let address: IpAddr = block.word(1).parse().map_err(|_| "write the address in figures".to_owned())?;
     let its_port = if block.word(2).is_empty() { port.port } else { block.word(2).parse().unwrap_or(0) };
     if its_port != port.port {
-        return Err(format!(
-            "its port is not the service's {}, and direct routing changes no port",
-            port.port
-        ));
+        return Err(format!("its port is not the service's {}, and {forwarding} changes no port", port.port));
     }
-    if Family::of(address) != Family::of(vip) {
-        return Err("a real server of the other family needs a tunnel, which is not there yet".to_owned());
-    }
-    let mut server = RealServer { weight: 1, thresholds: Thresholds::NONE };
+    let mut server = RealServer { weight: 1, thresholds: Thresholds::NONE, forwarding };
     for entry in &block.children {
         let number = || {
             let value = entry.word(1);
@@ -186,8 +183,7 @@ fn real_server(
             "weight" => server.weight = number()?,
             "uthreshold" => server.thresholds.upper = number()?,
             "lthreshold" => server.thresholds.lower = number()?,
-            "lvs_method" | "lb_kind" if entry.word(1) == "DR" => {}
-            "lvs_method" | "lb_kind" => return Err("only the method DR is there yet".to_owned()),
+            "lvs_method" | "lb_kind" => server.forwarding = method(entry)?,
             _ => {
                 let why = "health checks are not there yet";
                 let new = !table.left.iter().any(|left| left.line == entry.line);
@@ -199,6 +195,9 @@ fn real_server(
     }
     if server.weight > 65535 {
         return Err(format!("weight {} is above 65535", server.weight));
+    }
+    if Family::of(address) != Family::of(vip) && !server.forwarding.crosses_families() {
+        return Err("a real server of the other family needs a tunnel".to_owned());
     }
     Ok((address, server))
 }
@@ -280,6 +279,23 @@ vrrp_instance VI_1 {
         ] {
             assert!(left.contains(&wanted), "{wanted:?} is not in {left:?}");
         }
+    }
+
+    #[test]
+    fn a_tunnel_is_of_the_virtual_server_or_of_one_real_server() {
+        let table = read(
+            "virtual_server 10.0.0.9 80 {\n lvs_method TUN\n real_server 10.0.1.1 80 { weight 1 }\n \
+             real_server fd00::1 80 { lvs_method TUN type gue port 6080 csum\n }\n \
+             real_server 10.0.1.3 80 { lvs_method DR\n }\n real_server 10.0.1.4 80 { lvs_method NAT\n }\n}\n",
+        );
+        let written: Vec<String> = (table.servers[0].real_servers.iter())
+            .map(|(rip, server)| format!("{rip} {}", server.forwarding))
+            .collect();
+        assert_eq!(
+            written,
+            ["10.0.1.1 an IPIP tunnel", "10.0.1.3 direct routing", "fd00::1 a GUE tunnel to port 6080"]
+        );
+        assert!(table.left[0].why.contains("DR and TUN"), "{:?}", table.left);
     }
 
     #[test]

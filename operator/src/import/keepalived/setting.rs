@@ -1,9 +1,11 @@
 //! The settings of a `virtual_server` block.
 
+use lvs_core::forwarding::Forwarding;
 use lvs_core::network::Protocol;
 
 use super::super::block::Block;
 use super::super::table::{Scheduling, Table, flag, persistence, prefix_length};
+use super::super::tunnel::Tunnel;
 
 /// keepalived's own, where `persistence_timeout` has no number.
 const DEFAULT_PERSISTENCE: u32 = 360;
@@ -14,8 +16,8 @@ pub(super) struct Draft {
     pub(super) scheduling: Scheduling,
     /// The protocol of all its ports.
     pub(super) protocol: Protocol,
-    /// Whether it forwards by direct routing.
-    pub(super) direct: bool,
+    /// How it forwards; nothing where that cannot be written.
+    pub(super) forwarding: Option<Forwarding>,
     /// The prefix length of persistence, which the VIP's family gives its place.
     pub(super) mask: Option<u8>,
 }
@@ -23,7 +25,7 @@ pub(super) struct Draft {
 /// Reads the settings of a `virtual_server` block; what cannot be carried over is noted.
 pub(super) fn draft(block: &Block, table: &mut Table) -> Draft {
     let mut draft =
-        Draft { scheduling: Scheduling::default(), protocol: Protocol::Tcp, direct: false, mask: None };
+        Draft { scheduling: Scheduling::default(), protocol: Protocol::Tcp, forwarding: None, mask: None };
     for entry in block.children.iter().filter(|entry| entry.word(0) != "real_server") {
         if let Err(why) = setting(&mut draft, entry) {
             table.leave(entry.line, entry.text(), why);
@@ -33,11 +35,31 @@ pub(super) fn draft(block: &Block, table: &mut Table) -> Draft {
     draft
 }
 
+/// `lvs_method DR`, or `TUN [type ipip | gue port NUMBER | gre] [nocsum | csum | remcsum]`.
+pub(super) fn method(entry: &Block) -> Result<Forwarding, String> {
+    let mut words = entry.words.iter().skip(1).map(String::as_str);
+    match words.next() {
+        Some("DR") => return Ok(Forwarding::DirectRouting),
+        Some("TUN") => {}
+        _ => return Err("only the methods DR and TUN are there yet".to_owned()),
+    }
+    let mut tunnel = Tunnel::default();
+    while let Some(word) = words.next() {
+        match word {
+            "type" => tunnel.set_type(words.next().unwrap_or_default())?,
+            "port" => tunnel.set_port(words.next().unwrap_or_default())?,
+            word if tunnel.set_checksum(word) => {}
+            other => return Err(format!("{other} is not known of a tunnel")),
+        }
+    }
+    tunnel.forwarding()
+}
+
 fn setting(draft: &mut Draft, entry: &Block) -> Result<(), String> {
     let value = entry.word(1);
     match entry.word(0) {
         "lb_algo" | "lvs_sched" => value.clone_into(&mut draft.scheduling.scheduler),
-        "lb_kind" | "lvs_method" => draft.direct = value == "DR",
+        "lb_kind" | "lvs_method" => draft.forwarding = Some(method(entry)?),
         "protocol" => {
             draft.protocol =
                 value.parse().map_err(|_| format!("{value} is no protocol that IPVS balances"))?;
