@@ -26,11 +26,12 @@ test: setup ## every test there is; ends with a table of what was proved (LVS_SE
 
 .PHONY: bench
 bench: ## how near the agent comes to what the kernel allows: one table, and target/bench.json (takes 10 minutes)
-	@e2e/setup/check rust lab
-	@e2e/setup/packages lab second-kernel
+	@e2e/setup/check rust lab go
+	@e2e/setup/packages lab second-kernel bench
 	@e2e/setup/fetch-kernel
 	@echo "== building the programs, optimised (the first time this takes some minutes)"
 	@cargo build --locked --workspace --profile measure --bin lvs-lab --bin lvs-node-agent
+	@e2e/bench/moby-ipvs/build $(TARGET_DIR)/measure
 	@$(TARGET_DIR)/measure/lvs-lab bench --json target/bench.json
 
 .PHONY: mutants
@@ -38,6 +39,11 @@ mutants: beside ## seed named bugs one at a time; each must turn its row of `mak
 	@e2e/control-plane/build
 	@cargo build --locked --workspace --bins
 	@$(BIN)/lvs-mutants $(if $(ONLY),--only '$(ONLY)')
+
+.PHONY: fuzz
+fuzz: ## fuzz the netlink parser, led by coverage, for SECONDS=600; the next run goes on from what this one learned
+	@e2e/setup/check rust
+	@node-agent/ipvs/fuzz/run $(or $(SECONDS),600)
 
 .PHONY: e2e-kind
 e2e-kind: ## a release through its whole life on kind (Kubernetes in Docker), for people who have Docker

@@ -26,6 +26,9 @@ use crate::scenarios;
 /// The agent that can be killed at any change it makes: see `lvs_node_agent::crash_point`.
 pub const CRASHING_AGENT: &str = "lvs-node-agent-crash-points";
 
+/// The program around the Go library that the agent is compared with: `e2e/bench/moby-ipvs`.
+pub const GO_LIBRARY: &str = "moby-ipvs";
+
 /// How long a guest may take to switch itself off after its verdict. Some halt and never end: they are ended then.
 const SWITCHING_OFF: Duration = Duration::from_secs(10);
 
@@ -213,7 +216,7 @@ fn print_from(path: &Path, from: u64) -> Result<u64> {
 fn programs_beside(program: &Path) -> Result<BTreeMap<String, PathBuf>> {
     let folder = program.parent().context("a program lies in a folder")?;
     let mut found = BTreeMap::new();
-    for name in ["lvs-lab", "lvs-operator", "lvs-node-agent", CRASHING_AGENT] {
+    for name in ["lvs-lab", "lvs-operator", "lvs-node-agent", CRASHING_AGENT, GO_LIBRARY] {
         let path = folder.join(name);
         if path.exists() {
             found.insert(name.to_owned(), path);

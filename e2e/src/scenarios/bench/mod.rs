@@ -4,7 +4,10 @@
 //! alike; it says what it must reach. The clock of the agent's own path runs from the parsed NodePlan in memory to the
 //! last acknowledgement: look, render, diff, custody on disk, bytes, kernel.
 
+mod connection;
 mod encoding;
+mod go_library;
+mod keepalived;
 mod memory;
 mod one_weight;
 mod plan;
@@ -42,9 +45,12 @@ fn bench(bench: &mut Bench) -> Result<Value> {
     let mut rows = vec![encoding::row()];
     rows.extend(one_weight::rows(bench)?);
     rows.push(reading::row(bench, 1_000, 10)?);
+    rows.push(keepalived::row(bench, 1_000, 10)?);
     rows.extend(programming::rows(bench, 1_000, 10, 120.0)?);
+    rows.push(go_library::row(bench, 1_000, 10)?.at_least(20.0));
     rows.extend(programming::rows(bench, 5_000, 20, 75.0)?);
     rows.push(memory::row(bench)?);
+    rows.extend(connection::rows(bench)?);
     bench.case(format!("{} rows", rows.len()));
     typed(rows)
 }

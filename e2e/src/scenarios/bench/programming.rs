@@ -8,7 +8,7 @@ use lvs_node_agent::verbs::ipvsadm;
 
 use super::raw::Raw;
 use super::row::{Row, Times};
-use super::stand::{engine, expect, fresh, operations, timed};
+use super::stand::{by_agent, expect, fresh, operations, timed};
 use super::{Bench, TURNS, plan};
 
 /// So many services with so many real servers each, in turn; the agent is to be `least` times as fast as ipvsadm.
@@ -21,16 +21,7 @@ pub(super) fn rows(bench: &mut Bench, services: u16, real_servers: u8, least: f6
     std::fs::write(dump, ipvsadm::rules(&wanted)).context("write the dump")?;
     let (mut agent, mut restore, mut bare) = (Times::default(), Times::default(), Times::default());
     for turn in 1..=TURNS {
-        agent.add(fresh(|| {
-            let mut engine = engine()?;
-            let took = timed(|| {
-                engine.look(&plan)?;
-                let failures = engine.act()?.outstanding.failures;
-                ensure!(failures.is_empty(), "refused: {:?}", failures.first());
-                Ok(())
-            })?;
-            expect(&wanted).map(|()| took)
-        })?);
+        agent.add(by_agent(&plan, &wanted)?);
         bare.add(fresh(|| {
             let mut raw = Raw::open()?;
             let messages = raw.messages(&wanted)?;

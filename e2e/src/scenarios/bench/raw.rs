@@ -2,14 +2,15 @@
 //! It knows nothing of the agent's socket, so that this is a second opinion on it.
 
 use anyhow::{Context as _, Result, bail, ensure};
+use lvs_core::ipvs::{DestinationKey, VirtualServerKey};
 use lvs_core::kernel::{Kernel, VirtualServer};
 use netlink_packet_core::{NLM_F_REQUEST, NetlinkMessage, NetlinkPayload};
 use netlink_packet_generic::GenlMessage;
 use netlink_packet_generic::ctrl::nlas::GenlCtrlAttrs;
 use netlink_packet_generic::ctrl::{GenlCtrl, GenlCtrlCmd};
 use netlink_packet_ipvs::{
-    Content, Destination, DestinationIdentity, FAMILY_NAME, ForwardingMethod, Messages, Netmask, Request,
-    RequestHeader, Service, ServiceFlags, ServiceIdentity, Tunnel,
+    Content, Destination, DestinationIdentity, FAMILY_NAME, ForwardingMethod, Messages, Netmask, Reply,
+    ReplyBody, Request, RequestHeader, Service, ServiceFlags, ServiceIdentity, Tunnel,
 };
 use netlink_sys::protocols::NETLINK_GENERIC;
 use netlink_sys::{Socket, SocketAddr};
@@ -117,6 +118,39 @@ impl Raw {
             }
         }
         Ok(())
+    }
+
+    /// The weight of one real server, as the kernel has it now; `None` where it has no such real server.
+    pub(super) fn weight(
+        &mut self,
+        service: &VirtualServerKey,
+        destination: &DestinationKey,
+    ) -> Result<Option<u32>> {
+        let address = service.vip().context("a service without a VIP")?;
+        let identity = ServiceIdentity::Tuple { protocol: 6, address, port: service.port() };
+        let mut question = Vec::new();
+        let header = RequestHeader { family_id: self.family, sequence: 0, acknowledge: false };
+        Request::GetDests(identity).encode(header, &mut question);
+        self.socket.send(&question, 0)?;
+        let mut weight = None;
+        loop {
+            self.receive()?;
+            for message in Messages::new(&self.received) {
+                match message?.content()? {
+                    Content::Family(payload) => {
+                        let ReplyBody::Destination(entry) = Reply::parse(payload, None)?.body else {
+                            continue;
+                        };
+                        let DestinationIdentity { address, port } = entry.destination.identity;
+                        if (address, port) == (destination.address, destination.port) {
+                            weight = Some(u32::try_from(entry.destination.weight)?);
+                        }
+                    }
+                    Content::Done { errno: None, .. } => return Ok(weight),
+                    other => bail!("not the real servers of a service: {other:?}"),
+                }
+            }
+        }
     }
 
     fn receive(&mut self) -> Result<()> {

@@ -20,18 +20,42 @@ use crate::lab::namespace::Isolation;
 /// Runs `work` in a network namespace of its own. What was deleted in another one lies there in IPVS's trash for two
 /// minutes and makes every addition slow.
 pub(super) fn fresh<T: Send>(work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
-    let namespace = Namespace::new(Isolation::Network, || {
+    let namespace = namespace()?;
+    let done = namespace.inside(work)?;
+    leave(namespace)?;
+    done
+}
+
+/// A network namespace without a past.
+pub(super) fn namespace() -> Result<Namespace> {
+    Namespace::new(Isolation::Network, || {
         // Without its local table the kernel takes every RIP for no unicast address.
         let status = Command::new("ip").args(["link", "set", "lo", "up"]).status().context("run ip")?;
         ensure!(status.success(), "lo cannot be set up");
         Ok(())
-    })?;
-    let done = namespace.inside(work)?;
-    // So that the kernel has little left to clean up while the next one is measured.
+    })
+}
+
+/// Ends a namespace so that the kernel has little left to clean up while the next one is measured.
+pub(super) fn leave(namespace: Namespace) -> Result<()> {
     namespace.inside(|| Command::new("ipvsadm").arg("-C").status())?.context("run ipvsadm")?;
     drop(namespace);
     std::thread::sleep(Duration::from_millis(500));
-    done
+    Ok(())
+}
+
+/// How long the agent takes for a whole plan, in a namespace of its own: from the plan in memory to the last answer.
+pub(super) fn by_agent(plan: &NodePlan, wanted: &Kernel) -> Result<Duration> {
+    fresh(|| {
+        let mut engine = engine()?;
+        let took = timed(|| {
+            engine.look(plan)?;
+            let failures = engine.act()?.outstanding.failures;
+            ensure!(failures.is_empty(), "refused: {:?}", failures.first());
+            Ok(())
+        })?;
+        expect(wanted).map(|()| took)
+    })
 }
 
 /// An engine without a past, its custody in memory as on a node.
