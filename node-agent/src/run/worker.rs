@@ -122,7 +122,9 @@ impl<H: Host> Worker<H> {
             self.unpublished = true;
             return;
         }
-        self.unpublished |= self.refused.take().is_some();
+        self.refused = None;
+        // Also of a plan that only has another epoch the node has to say that it follows it.
+        self.unpublished = true;
         tracing::info!(
             epoch = plan.epoch,
             lineage = plan.lineage,

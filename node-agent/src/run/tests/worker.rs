@@ -100,6 +100,27 @@ fn an_empty_plan_of_the_next_epoch_leaves_the_node_clean() {
 }
 
 #[test]
+fn a_plan_that_differs_by_its_epoch_alone_is_reported_on() {
+    let next = NodePlan { epoch: plan().epoch + 1, ..plan() };
+    let (reports, _) = told(&[plan(), next]);
+    assert_eq!(reports[1].node.epoch, plan().epoch + 1);
+    assert_eq!(reports[1].services, reports[0].services);
+}
+
+#[test]
+fn another_weight_is_followed_and_reported_on() {
+    let mut next = plan();
+    let name = next.services.keys().next().unwrap().clone();
+    let part = next.part_mut(&name).unwrap();
+    part.revision.number += 1;
+    part.form.as_mut().unwrap().real_servers.values_mut().for_each(|server| server.weight = 7);
+    let (reports, kept) = told(&[plan(), next.clone()]);
+    assert!(reports[1].services[&name].applied);
+    assert_eq!(reports[1].services[&name].revision.number, 2);
+    assert_eq!(kept, Some(next));
+}
+
+#[test]
 fn a_worker_that_is_told_to_stop_changes_nothing_any_more() {
     let (reports, reported) = watch::channel(None);
     let (wake, wakes) = std::sync::mpsc::channel();
