@@ -54,6 +54,12 @@ pub struct Outstanding {
     pub due: Option<Monotonic>,
 }
 
+impl Outstanding {
+    pub(super) fn wait_until(&mut self, until: Monotonic) {
+        self.due = Some(self.due.map_or(until, |due| due.min(until)));
+    }
+}
+
 /// What came of a pass.
 #[derive(Debug, Default)]
 pub struct Outcome {

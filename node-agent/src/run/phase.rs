@@ -108,6 +108,9 @@ impl<H: Host> Hands<'_, H> {
         for (place, op) in phase.ops.iter().enumerate() {
             let refusal = refused.get(&place).copied();
             self.backoff.note(op, refusal, now);
+            if let (Some(_), Some(waiting)) = (refusal, self.backoff.waiting(op, now)) {
+                progress.outstanding.wait_until(waiting.until);
+            }
             run.tried(phase.name, op, refusal.map_or(Ok(()), Err));
         }
         let after = run.after(&phase);
@@ -153,8 +156,7 @@ impl<H: Host> Hands<'_, H> {
         }
         let Some(Waiting { until, refusal }) = self.backoff.waiting(op, now) else { return true };
         run.left_out(phase, op, refusal);
-        let due = &mut progress.outstanding.due;
-        *due = Some(due.map_or(until, |due| due.min(until)));
+        progress.outstanding.wait_until(until);
         if refusal.is_none() {
             progress.outstanding.undone.push(*op);
         }

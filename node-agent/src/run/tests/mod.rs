@@ -13,6 +13,7 @@ use lvs_core::reason::Reason;
 use lvs_core::wanted::PhaseName;
 
 use super::ledger::Ledger;
+use super::look::News;
 use super::pass::{Engine, Outcome, PassError};
 use example::{Director, local, plan};
 
@@ -104,6 +105,27 @@ fn an_operation_that_fails_is_not_tried_again_until_it_is_due_or_the_plan_change
     engine.host.refused.clear();
     engine.host.now = due;
     assert_eq!(pass(&mut engine, &plan()).outstanding.failures, []);
+}
+
+#[test]
+fn whatever_has_failed_is_tried_again_by_an_audit_once_it_is_due() {
+    let tried: Vec<Op> = pass(&mut engine(), &plan()).tried().map(|tried| tried.op).collect();
+    assert!(tried.iter().any(|op| op.virtual_server().is_none()));
+    for op in tried {
+        let mut engine = engine();
+        engine.host.refused.insert(op, Refusal::Other(16));
+        let outcome = engine.follow(&plan(), News::Plan).unwrap();
+        let due = outcome.outstanding.due.unwrap();
+        engine.host.refused.clear();
+        engine.host.now = due;
+        for _ in 0..2 {
+            engine.follow(&plan(), News::Audit).unwrap();
+            engine.host.now = engine.host.now + 1000;
+        }
+        let outcome = engine.follow(&plan(), News::Audit).unwrap();
+        assert_eq!(outcome.outstanding.failures, [], "{op}");
+        assert!(engine.report(&plan(), &outcome).services.values().all(|service| service.applied), "{op}");
+    }
 }
 
 #[test]
