@@ -19,6 +19,8 @@ use crate::kernel::socket::Socket;
 
 /// In so many audits every destination is read; with one every two seconds, within a minute.
 const SHARES: usize = 28;
+/// A share is no fewer services than this: a small table is read whole every time.
+const LEAST_SHARE: usize = 64;
 /// Audits that follow each other faster than this read no share.
 const SHARE_PAUSE: Duration = Duration::from_secs(1);
 /// Of more services than this a list is cheaper than asking for each.
@@ -103,7 +105,7 @@ impl Sentry {
             return BTreeSet::new();
         }
         self.shared = Some(now);
-        let count = have.len().div_ceil(SHARES);
+        let count = have.len().div_ceil(SHARES).max(LEAST_SHARE).min(have.len());
         let rest = self.last.map_or((Unbounded, Unbounded), |last| (Excluded(last), Unbounded));
         let share: Vec<VirtualServerKey> =
             have.range(rest).chain(have.iter()).take(count).map(|(key, _)| *key).collect();
@@ -223,13 +225,13 @@ mod tests {
 
     #[test]
     fn every_service_has_its_turn_within_a_minute_of_audits() {
-        for services in [1, 27, 28, 29, 1000] {
+        for services in [1, 63, 64, 65, 1000, 5000] {
             let (table, mut sentry) = (table(services), Sentry::default());
             let mut seen = BTreeSet::new();
             let start = Instant::now();
             for audit in 0..30 {
                 let share = sentry.share(&table, start + Duration::from_secs(2 * audit));
-                assert!(share.len() <= usize::from(services).div_ceil(SHARES));
+                assert!(share.len() <= usize::from(services).div_ceil(SHARES).max(LEAST_SHARE));
                 seen.extend(share);
             }
             assert_eq!(seen.len(), usize::from(services));
@@ -240,7 +242,7 @@ mod tests {
     fn audits_in_quick_succession_read_one_share() {
         let (table, mut sentry) = (table(100), Sentry::default());
         let start = Instant::now();
-        assert_eq!(sentry.share(&table, start).len(), 4);
+        assert_eq!(sentry.share(&table, start).len(), LEAST_SHARE);
         assert!(sentry.share(&table, start + Duration::from_millis(50)).is_empty());
         assert_eq!(sentry.share(&VirtualServers::new(), start + Duration::from_secs(2)).len(), 0);
     }
