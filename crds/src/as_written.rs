@@ -59,6 +59,8 @@ impl<T> PartialEq for AsWritten<T> {
     }
 }
 
+impl<T> Eq for AsWritten<T> {}
+
 impl<T> Default for AsWritten<T> {
     fn default() -> Self {
         Self { value: Value::Object(serde_json::Map::new()), reads_as: PhantomData }

@@ -94,7 +94,7 @@ pub struct NodePlanSliceSpec {
 }
 
 /// What has become of a slice's services.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct NodePlanSliceStatus {
     /// The boot that the reports come from. They count only while the NodePlan's status names the same one.

@@ -13,7 +13,7 @@ use crate::node_plan::{NodePlanSlice, NodePlanSliceStatus};
 use crate::plan::hash;
 
 /// What a slice says.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReadSlice {
     /// Its name.
     pub name: String,

@@ -13,8 +13,8 @@
 //! | no | no | yes | released from custody |
 //!
 //! Tunnel devices and GUE ports go by the same table; where somebody else's device takes the packets already, that one is
-//! used and none of ours is made (see `tunnel`). Settings (ARP of a link, timeouts) always exist: custody remembers what they were and what we made of them, and each
-//! value that is still ours goes back at the end.
+//! used and none of ours is made (see `tunnel`). Settings (ARP of a link, timeouts) always exist: custody remembers what
+//! they were and what we made of them, and each value that is still ours goes back at the end.
 
 mod address;
 mod arp;

@@ -126,8 +126,8 @@ impl<'a> Way<'a> {
 /// Whether directors may send to a node for a VIP: from its present boot it has reported the VIP bound and hidden.
 ///
 /// Who is admitted stays so while its node is planned to accept the VIP without a gap, whichever revision it has
-/// reported; who is new, or is sent to in another way than before, must have reported the very part that asked for it. A node that is also a standby director
-/// must have reported that its entries are gone, else it would send the packets on.
+/// reported; who is new, or is sent to in another way than before, must have reported the very part that asked for it. A
+/// node that is also a standby director must have reported that its entries are gone, else it would send the packets on.
 fn admitted(
     past: &Past<'_>,
     service: &ServiceName,

@@ -23,7 +23,7 @@ use crate::wanted::Wanted;
 
 use duty::Duty;
 use node::Node;
-pub use other_form::{Before, other_forms};
+pub use other_form::{Before, changed_parts, other_forms};
 pub(crate) use table::key;
 
 /// The kernel as the plan wants it on this node, and when to ask again even if nothing changes.

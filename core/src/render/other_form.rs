@@ -15,6 +15,30 @@ use crate::wanted::Wanted;
 /// Services as they were planned before.
 pub type Before = BTreeMap<ServiceName, Arc<PlannedService>>;
 
+/// The services whose part is another in `plan`, as `before` has them; who wrote the plan does not count. `None` where
+/// anything else differs: a service comes or goes, the settings of the node, the lineage, whether it is whole.
+///
+/// Parts that both plans share are not looked at.
+#[must_use]
+pub fn changed_parts(before: &NodePlan, plan: &NodePlan) -> Option<Before> {
+    let NodePlan { epoch: _, lineage, complete, settings, services } = plan;
+    let same_node =
+        before.lineage == *lineage && before.complete == *complete && before.settings == *settings;
+    if !same_node || before.services.len() != services.len() {
+        return None;
+    }
+    let mut changed = Before::new();
+    for ((name, part), (other, now)) in before.services.iter().zip(services) {
+        if name != other {
+            return None;
+        }
+        if !Arc::ptr_eq(part, now) && part != now {
+            changed.insert(name.clone(), part.clone());
+        }
+    }
+    Some(changed)
+}
+
 /// Brings `wanted`, which [`render`](super::render) made of the plan before and the same local facts, up to date after
 /// some services got another form, and yields their virtual servers. The result is what `render` would make of the
 /// whole.

@@ -1,5 +1,6 @@
 //! What a node says of itself: read back from its kernel, not concluded from what was wanted.
 
+mod concern;
 mod pending;
 mod trouble;
 mod update;

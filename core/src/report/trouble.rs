@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Subject;
+use super::concern::Concern;
 use crate::custody::Item;
 use crate::kernel::{Op, Refusal};
 use crate::names::ServiceName;
@@ -45,28 +46,14 @@ impl Subject<'_> {
 
     /// The services that an item belongs to; none where it is the node's own.
     fn concerned(&self, item: &Item) -> BTreeSet<&ServiceName> {
-        let owner = match item {
-            Item::VirtualServer(key) | Item::Destination(key, _) => self.wanted.owners.get(key),
-            _ => None,
-        };
-        if let Some(users) = self.wanted.tunnel_users.get(item) {
-            return users.iter().collect();
-        }
-        match (item, owner, item.vip()) {
-            (_, Some(owner), _) => BTreeSet::from([owner]),
-            (_, None, Some(vip)) => self.services.get(&vip).cloned().unwrap_or_default(),
-            // A link that does not hide keeps every IPv4 VIP from coming.
-            (Item::Arp(_), _, _) => {
-                let mut accepting = BTreeSet::new();
-                for (name, part) in &self.plan.services {
-                    let mut duties = part.vips.iter().filter(|(vip, _)| vip.is_ipv4());
-                    if duties.any(|(_, duty)| duty.accept || duty.attract) {
-                        accepting.insert(name);
-                    }
-                }
-                accepting
+        match Concern::of(item, self.wanted) {
+            Concern::Owner(owner) => BTreeSet::from([owner]),
+            Concern::Users(users) => users.iter().collect(),
+            Concern::Vip(vip) => self.services.get(&vip).cloned().unwrap_or_default(),
+            concern => {
+                let parts = self.plan.services.iter().filter(|(name, part)| concern.is(name, part));
+                parts.map(|(name, _)| name).collect()
             }
-            _ => BTreeSet::new(),
         }
     }
 }

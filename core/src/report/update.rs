@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::concern::Concern;
 use crate::custody::{Custody, Item};
 use crate::ipvs::VirtualServerKey;
 use crate::kernel::Kernel;
@@ -83,25 +84,9 @@ impl Service<'_> {
 
     fn troubles(&self, holds: &[Hold]) -> BTreeSet<Trouble> {
         let mut troubles = self.wanted.troubles.get(self.name).cloned().unwrap_or_default();
-        let concerned = holds.iter().filter(|hold| self.is_concerned(&hold.item));
+        let concerned =
+            holds.iter().filter(|hold| Concern::of(&hold.item, self.wanted).is(self.name, self.part));
         troubles.extend(concerned.map(|hold| hold.trouble.clone()));
         troubles
-    }
-
-    /// As `Subject::concerned` has it.
-    fn is_concerned(&self, item: &Item) -> bool {
-        let owner = match item {
-            Item::VirtualServer(key) | Item::Destination(key, _) => self.wanted.owners.get(key),
-            _ => None,
-        };
-        let accepts = || {
-            let mut duties = self.part.vips.iter().filter(|(vip, _)| vip.is_ipv4());
-            duties.any(|(_, duty)| duty.accept || duty.attract)
-        };
-        match (owner, item.vip()) {
-            (Some(owner), _) => owner == self.name,
-            (None, Some(vip)) => self.part.vips.contains_key(&vip),
-            (None, None) => matches!(item, Item::Arp(_)) && accepts(),
-        }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use lvs_core::diff::{diff, diff_servers};
 use lvs_core::node_plan::{NodePlan, PlannedService, Revision};
-use lvs_core::render::{Before, other_forms, render};
+use lvs_core::render::{Before, changed_parts, other_forms, render};
 use lvs_core::report;
 use lvs_core::wanted::Scope;
 use proptest::prelude::*;
@@ -44,9 +44,12 @@ fn edited(plan: &NodePlan, edit: &Edit) -> Option<(NodePlan, Before)> {
         _ => {}
     }
     part.revision = Revision::after(Some(&before), &part);
-    let mut plan = plan.clone();
-    plan.services.insert(name.clone(), Arc::new(part));
-    Some((plan, Before::from([(name, before)])))
+    let mut edited = plan.clone();
+    edited.services.insert(name.clone(), Arc::new(part));
+    let changed = changed_parts(plan, &edited).unwrap();
+    assert_eq!(changed.get(&name), (edited.services[&name] != before).then_some(&before));
+    assert!(changed.len() <= 1);
+    Some((edited, changed))
 }
 
 proptest! {

@@ -11,12 +11,11 @@ use netlink_packet_core::{DecodeError, DefaultNla, NLA_F_NESTED};
 use netlink_packet_route::link::LinkHeader;
 
 use super::error::Error;
-use super::link::{IFLA_AF_SPEC, IFLA_IFNAME};
+use super::link::{IFLA_AF_SPEC, RTM_SETLINK, by_name};
 use super::rtnetlink::{ASK, attributes, message, nested, u32};
 use super::socket::Socket;
 
 // linux/rtnetlink.h, linux/if_link.h, linux/ip.h
-const RTM_SETLINK: u16 = 19;
 const AF_INET: u16 = 2;
 const IFLA_INET_CONF: u16 = 1;
 const IPV4_DEVCONF_RP_FILTER: u16 = 8;
@@ -69,10 +68,6 @@ pub(super) fn set_rp_filter(socket: &mut Socket, link: LinkName, value: u32) -> 
 }
 
 fn encode(link: LinkName, settings: &[(u16, u32)], sequence: u32, buffer: &mut Vec<u8>) {
-    let mut name = link.as_str().as_bytes().to_vec();
-    name.push(0);
-    // With index 0 the kernel finds the link by its name, so that none that took over an index is ever meant.
-    let name = DefaultNla::new(IFLA_IFNAME, name);
     let mut conf = Vec::new();
     for (kind, value) in settings {
         conf.extend(nested(&[&DefaultNla::new(*kind, value.to_ne_bytes().to_vec())]));
@@ -80,7 +75,7 @@ fn encode(link: LinkName, settings: &[(u16, u32)], sequence: u32, buffer: &mut V
     let conf = DefaultNla::new(IFLA_INET_CONF | NLA_F_NESTED, conf);
     let inet = DefaultNla::new(AF_INET | NLA_F_NESTED, nested(&[&conf]));
     let af_spec = DefaultNla::new(IFLA_AF_SPEC | NLA_F_NESTED, nested(&[&inet]));
-    message(RTM_SETLINK, ASK, sequence, &[&LinkHeader::default(), &name, &af_spec], buffer);
+    message(RTM_SETLINK, ASK, sequence, &[&LinkHeader::default(), &by_name(link), &af_spec], buffer);
 }
 
 /// Those of `net.ipv4.conf.all` in the thread's network namespace.

@@ -18,10 +18,11 @@ use super::tunnel;
 
 // linux/rtnetlink.h, linux/if_link.h
 const RTM_GETLINK: u16 = 18;
+pub(super) const RTM_SETLINK: u16 = 19;
 pub(super) const RTM_NEWLINK: u16 = 16;
 const LINK_HEADER_LENGTH: usize = 16;
 const IFLA_ADDRESS: u16 = 1;
-pub(super) const IFLA_IFNAME: u16 = 3;
+const IFLA_IFNAME: u16 = 3;
 const IFLA_LINKINFO: u16 = 18;
 pub(super) const IFLA_AF_SPEC: u16 = 26;
 const IFLA_EXT_MASK: u16 = 29;
@@ -113,6 +114,14 @@ fn parse(payload: &[u8]) -> Result<(String, Found), DecodeError> {
     let rp_filter = conf.map_or(0, |conf| conf.rp_filter);
     let tunnel = ends.map(|ends| ends.device(link.up, rp_filter));
     Ok((name, Found { link, arp: conf.map(|conf| conf.arp), tunnel }))
+}
+
+/// What names a link in a request. With index 0 beside it the kernel finds the link by this, so that none that took over
+/// an index is ever meant.
+pub(super) fn by_name(link: LinkName) -> DefaultNla {
+    let mut name = link.as_str().as_bytes().to_vec();
+    name.push(0);
+    DefaultNla::new(IFLA_IFNAME, name)
 }
 
 #[cfg(test)]

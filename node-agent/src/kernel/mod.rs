@@ -34,6 +34,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::net::IpAddr;
 
+use lvs_core::custody::Item;
 use lvs_core::ipvs::{Timeouts, VirtualServerKey};
 use lvs_core::kernel::{Kernel, Op, Refusal};
 use lvs_core::local::{Link, Path, ProbeOutcome};
@@ -257,24 +258,7 @@ impl Linux {
 }
 
 fn is_ipvs(op: &Op) -> bool {
-    match op {
-        Op::SetArp(..)
-        | Op::AddAddress(..)
-        | Op::SetAddress(..)
-        | Op::RemoveAddress(_)
-        | Op::AddTunnel(..)
-        | Op::SetTunnel(..)
-        | Op::RemoveTunnel(_)
-        | Op::OpenGuePort(_)
-        | Op::CloseGuePort(_) => false,
-        Op::AddVirtualServer(..)
-        | Op::SetVirtualServer(..)
-        | Op::RemoveVirtualServer(_)
-        | Op::AddDestination(..)
-        | Op::SetDestination(..)
-        | Op::RemoveDestination(..)
-        | Op::SetTimeouts(_) => true,
-    }
+    matches!(op.item(), Item::VirtualServer(_) | Item::Destination(..) | Item::Timeouts)
 }
 
 /// What an error of an operation that is not about IPVS means to core.

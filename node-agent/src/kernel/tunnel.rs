@@ -11,13 +11,12 @@ use nix::errno::Errno;
 use super::address;
 use super::arp_settings;
 use super::error::{Cause, Error};
-use super::link::{IFLA_IFNAME, Links, RTM_NEWLINK};
+use super::link::{Links, RTM_NEWLINK, RTM_SETLINK, by_name};
 use super::rtnetlink::{ASK, attributes, message, nested, u32};
 use super::socket::Socket;
 
 // linux/rtnetlink.h, linux/if_link.h, linux/if_tunnel.h
 const RTM_DELLINK: u16 = 17;
-const RTM_SETLINK: u16 = 19;
 const IFLA_LINKINFO: u16 = 18;
 const IFLA_INFO_KIND: u16 = 1;
 const IFLA_INFO_DATA: u16 = 2;
@@ -134,7 +133,7 @@ fn carried(kind: TunnelKind) -> u8 {
 pub(super) fn add(socket: &mut Socket, link: LinkName, device: &TunnelDevice) -> Result<(), Error> {
     let flags = ASK | NLM_F_CREATE | NLM_F_EXCL;
     socket.change("adding a tunnel device", &|sequence, buffer| {
-        let (name, info) = (name(link), info(device));
+        let (name, info) = (by_name(link), info(device));
         message(RTM_NEWLINK, flags, sequence, &[&LinkHeader::default(), &name, &info], buffer);
     })?;
     complete(socket, link, device).inspect_err(|_| {
@@ -161,7 +160,7 @@ pub(super) fn set(socket: &mut Socket, link: LinkName, device: &TunnelDevice) ->
 /// Removes a device, and its addresses with it.
 pub(super) fn remove(socket: &mut Socket, link: LinkName) -> Result<(), Error> {
     socket.change("removing a tunnel device", &|sequence, buffer| {
-        message(RTM_DELLINK, ASK, sequence, &[&LinkHeader::default(), &name(link)], buffer);
+        message(RTM_DELLINK, ASK, sequence, &[&LinkHeader::default(), &by_name(link)], buffer);
     })
 }
 
@@ -178,15 +177,8 @@ fn complete(socket: &mut Socket, link: LinkName, device: &TunnelDevice) -> Resul
     let flags = if device.up { LinkFlags::Up } else { LinkFlags::empty() };
     let header = LinkHeader { flags, change_mask: LinkFlags::Up, ..LinkHeader::default() };
     socket.change("setting a tunnel device up", &|sequence, buffer| {
-        message(RTM_SETLINK, ASK, sequence, &[&header, &name(link)], buffer);
+        message(RTM_SETLINK, ASK, sequence, &[&header, &by_name(link)], buffer);
     })
-}
-
-/// With index 0 the kernel finds the link by its name, so that none that took over an index is ever meant.
-fn name(link: LinkName) -> DefaultNla {
-    let mut name = link.as_str().as_bytes().to_vec();
-    name.push(0);
-    DefaultNla::new(IFLA_IFNAME, name)
 }
 
 /// `IFLA_LINKINFO` of a device.

@@ -40,7 +40,7 @@ pub trait Host {
     fn now(&self) -> Monotonic;
 
     /// Takes note of what a plan needs to be known: the paths to its real servers, and whether it needs IPVS.
-    fn prepare(&mut self, plan: &NodePlan);
+    fn prepare(&mut self, _plan: &NodePlan) {}
 
     /// Looks, and brings `have`, what was seen before, up to date.
     ///
@@ -88,8 +88,6 @@ impl Host for Supposed {
     fn now(&self) -> Monotonic {
         Monotonic(0)
     }
-
-    fn prepare(&mut self, _plan: &NodePlan) {}
 
     fn observe(&mut self, _attention: Attention<'_>, have: &mut Kernel) -> anyhow::Result<Sight> {
         let mut local = self.local.clone();

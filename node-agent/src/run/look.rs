@@ -42,9 +42,9 @@ pub enum News {
     /// Whatever it is, all is to be looked at.
     #[default]
     Everything,
-    /// The plan, in more than some services' forms.
+    /// The plan, in more than some services' parts.
     Plan,
-    /// The forms of these services; as they were before.
+    /// The parts of these services; as they were before.
     Forms(Before),
     /// Nothing: it is time to look.
     Audit,

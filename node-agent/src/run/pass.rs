@@ -172,13 +172,15 @@ impl<H: Host> Engine<H> {
         if whole {
             *outstanding = Outstanding::default();
         }
-        for failure in &progress.outstanding.failures {
-            if !outstanding.failures.contains(failure) {
-                outstanding.failures.push(failure.clone());
-            }
+        let Outstanding { failures, undone, due } = &progress.outstanding;
+        let new = failures.iter().filter(|failure| !outstanding.failures.contains(failure));
+        let new: Vec<Failure> = new.cloned().collect();
+        outstanding.failures.extend(new);
+        let new: Vec<Op> = undone.iter().filter(|op| !outstanding.undone.contains(op)).copied().collect();
+        outstanding.undone.extend(new);
+        if let Some(due) = due {
+            outstanding.wait_until(*due);
         }
-        outstanding.undone.extend(&progress.outstanding.undone);
-        outstanding.due = [outstanding.due, progress.outstanding.due].into_iter().flatten().min();
     }
 
     /// Makes the probes that are due. Whether there were any.

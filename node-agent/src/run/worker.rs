@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use lvs_core::epoch::SeenEpochs;
 use lvs_core::names::NodeName;
-use lvs_core::node_plan::{NodePlan, PlannedService};
+use lvs_core::node_plan::NodePlan;
 use lvs_core::node_report::{NodeReport, Trouble};
 use lvs_core::reason::Reason;
-use lvs_core::render::Before;
+use lvs_core::render::{Before, changed_parts};
 use lvs_core::time::Monotonic;
 use tokio::sync::watch;
 
@@ -110,7 +110,9 @@ impl<H: Host> Worker<H> {
         if let Some(before) = self.plan.as_ref().filter(|_| !plan.complete) {
             complete_from(&mut plan, before);
         }
-        if self.plan.as_ref().is_some_and(|before| is_same(before, &plan)) {
+        let changed = self.plan.as_ref().and_then(|before| changed_parts(before, &plan));
+        let same_epoch = self.plan.as_ref().is_some_and(|before| before.epoch == plan.epoch);
+        if same_epoch && changed.as_ref().is_some_and(Before::is_empty) {
             self.unpublished |= self.refused.take().is_some();
             return;
         }
@@ -133,7 +135,7 @@ impl<H: Host> Worker<H> {
             "following a new plan"
         );
         self.engine.plan_changed();
-        let news = self.plan.as_ref().map_or(News::Plan, |before| difference(before, &plan));
+        let news = changed.map_or(News::Plan, News::Forms);
         self.news = std::mem::replace(&mut self.news, News::Audit).and(news);
         // Only a whole plan is good enough to start from. It is kept before it is followed.
         if plan.complete {
@@ -218,46 +220,6 @@ impl<H: Host> Worker<H> {
             modified
         });
     }
-}
-
-/// Whether two plans say the same; parts that both share are not looked at.
-fn is_same(before: &NodePlan, plan: &NodePlan) -> bool {
-    before.epoch == plan.epoch
-        && is_same_for_node(before, plan)
-        && before.services.len() == plan.services.len()
-        && before
-            .services
-            .iter()
-            .zip(&plan.services)
-            .all(|((one, part), (other, now))| one == other && same(part, now))
-}
-
-/// What of a plan is other than in the one before it.
-#[must_use]
-pub fn difference(before: &NodePlan, plan: &NodePlan) -> News {
-    if !is_same_for_node(before, plan) || before.services.len() != plan.services.len() {
-        return News::Plan;
-    }
-    let mut forms = Before::new();
-    for ((name, part), (other, now)) in before.services.iter().zip(&plan.services) {
-        if name != other {
-            return News::Plan;
-        }
-        if !same(part, now) {
-            forms.insert(name.clone(), part.clone());
-        }
-    }
-    News::Forms(forms)
-}
-
-/// Whether all but the services and who wrote it is the same.
-fn is_same_for_node(before: &NodePlan, plan: &NodePlan) -> bool {
-    let NodePlan { epoch: _, lineage, complete, settings, services: _ } = plan;
-    before.lineage == *lineage && before.complete == *complete && before.settings == *settings
-}
-
-fn same(one: &Arc<PlannedService>, other: &Arc<PlannedService>) -> bool {
-    Arc::ptr_eq(one, other) || one == other
 }
 
 /// What an incomplete plan does not say stays as the plan before said it.

@@ -11,13 +11,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail, ensure};
 use lvs_core::ipvs::{DestinationKey, VirtualServerKey};
 use lvs_core::kernel::Kernel;
-use lvs_node_agent::run::worker::difference;
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 
 use super::raw::Raw;
 use super::row::{Row, Times};
-use super::stand::{engine, expect, fresh, leave, namespace, operations, timed};
+use super::stand::{engine, expect, fresh, leave, namespace, one_change, operations};
 use super::{Bench, TURNS, plan};
 
 /// In a table of so many services with so many real servers each, which both have made before: each in a namespace of its
@@ -36,12 +35,7 @@ pub(super) fn row(bench: &mut Bench, services: u16, real_servers: u8) -> Result<
         for weight in 2..TURNS + 2 {
             let weight = u32::try_from(weight)?;
             let changed = plan::with_one_weight(&plan, weight);
-            agent.add(timed(|| {
-                engine.plan_changed();
-                let outcome = engine.follow(&changed, difference(&plan, &changed))?;
-                ensure!(outcome.tried().count() == 1, "another number of operations than one");
-                Ok(())
-            })?);
+            agent.add(one_change(&mut engine, &plan, &changed)?);
             plan = changed;
             reload.add(place.inside(|| keepalived.change(weight))??);
         }

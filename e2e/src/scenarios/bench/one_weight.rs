@@ -1,10 +1,9 @@
 //! One weight of many entries: from the changed plan to the kernel.
 
-use anyhow::{Result, ensure};
-use lvs_node_agent::run::worker::difference;
+use anyhow::Result;
 
 use super::row::{Row, Times};
-use super::stand::{engine, fresh, timed};
+use super::stand::{engine, fresh, one_change};
 use super::{Bench, TURNS, plan};
 
 /// Among 10,000 entries and among 100,000.
@@ -20,12 +19,7 @@ pub(super) fn rows(bench: &mut Bench) -> Result<Vec<Row>> {
             let mut times = Times::default();
             for weight in 2..TURNS + 2 {
                 let changed = plan::with_one_weight(&plan, u32::try_from(weight)?);
-                times.add(timed(|| {
-                    engine.plan_changed();
-                    let outcome = engine.follow(&changed, difference(&plan, &changed))?;
-                    ensure!(outcome.tried().count() == 1, "another number of operations than one");
-                    Ok(())
-                })?);
+                times.add(one_change(&mut engine, &plan, &changed)?);
                 plan = changed;
             }
             Ok(times)

@@ -7,11 +7,13 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, ensure};
 use lvs_core::kernel::{Kernel, Op};
 use lvs_core::node_plan::NodePlan;
+use lvs_core::render::changed_parts;
 use lvs_node_agent::custody::{Journal, Subject};
 use lvs_node_agent::kernel::{IpvsModule, Linux};
 use lvs_node_agent::local::api_servers::Known;
 use lvs_node_agent::run::ledger::Ledger;
 use lvs_node_agent::run::live::{Live, Purpose};
+use lvs_node_agent::run::look::News;
 use lvs_node_agent::run::pass::Engine;
 
 use crate::lab::Namespace;
@@ -55,6 +57,17 @@ pub(super) fn by_agent(plan: &NodePlan, wanted: &Kernel) -> Result<Duration> {
             Ok(())
         })?;
         expect(wanted).map(|()| took)
+    })
+}
+
+/// How long the agent takes from one plan to another that differs by one operation.
+pub(super) fn one_change(engine: &mut Engine<Live>, before: &NodePlan, plan: &NodePlan) -> Result<Duration> {
+    timed(|| {
+        engine.plan_changed();
+        let news = changed_parts(before, plan).map_or(News::Plan, News::Forms);
+        let tried = engine.follow(plan, news)?.tried().count();
+        ensure!(tried == 1, "{tried} operations instead of one");
+        Ok(())
     })
 }
 

@@ -8,7 +8,7 @@ mod translate;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use lvs_core::ipvs::{Timeouts, VirtualServerKey};
+use lvs_core::ipvs::{Timeouts, VirtualServerKey, VirtualServerSettings};
 use lvs_core::kernel::{Op, Refusal, VirtualServer};
 use netlink_packet_core::DecodeError;
 use netlink_packet_ipvs::{
@@ -46,8 +46,14 @@ impl Table {
         for _ in 0..ATTEMPTS {
             table = Self::default();
             for entry in &services {
-                let destinations = list_destinations(socket, family, entry.service.identity)?;
-                table.add(entry, &destinations);
+                // What comes twice in a dump is the same service seen twice.
+                match translate::virtual_server(entry) {
+                    Ok((key, settings)) => {
+                        let server = read_server(socket, family, entry.service.identity, settings)?;
+                        table.virtual_servers.insert(key, server);
+                    }
+                    Err(sentence) => _ = table.left_out.insert(sentence),
+                }
             }
             let again = list_services(socket, family)?;
             if identities(&again) == identities(&services) {
@@ -57,20 +63,6 @@ impl Table {
         }
         table.timeouts = Some(timeouts(socket, family)?);
         Ok(table)
-    }
-
-    /// Takes in one service. What comes twice in a dump is the same service seen twice.
-    fn add(&mut self, entry: &ServiceEntry, destinations: &[DestinationEntry]) {
-        let (key, settings) = match translate::virtual_server(entry) {
-            Ok(translated) => translated,
-            Err(reason) => {
-                self.left_out.insert(reason);
-                return;
-            }
-        };
-        let destinations = destinations.iter().map(|entry| translate::destination(&entry.destination));
-        let server = VirtualServer { settings, destinations: destinations.collect() };
-        self.virtual_servers.insert(key, server);
     }
 }
 
@@ -102,6 +94,18 @@ fn list_destinations(
             _ => Ok(None),
         },
     )
+}
+
+/// A virtual server of these settings with its destinations.
+fn read_server(
+    socket: &mut Socket,
+    family: u16,
+    service: ServiceIdentity,
+    settings: VirtualServerSettings,
+) -> Result<VirtualServer, Error> {
+    let entries = list_destinations(socket, family, service)?;
+    let destinations = entries.iter().map(|entry| translate::destination(&entry.destination));
+    Ok(VirtualServer { settings, destinations: destinations.collect() })
 }
 
 fn timeouts(socket: &mut Socket, family: u16) -> Result<Timeouts, Error> {

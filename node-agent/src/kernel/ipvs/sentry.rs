@@ -11,9 +11,7 @@ use lvs_core::kernel::VirtualServer;
 use netlink_packet_ipvs::{Reply, ReplyBody, Request, ServiceEntry, ServiceIdentity};
 use nix::errno::Errno;
 
-use super::{
-    IpvsModule, VirtualServers, encode, family, list_destinations, list_services, timeouts, translate,
-};
+use super::{IpvsModule, VirtualServers, encode, family, list_services, read_server, timeouts, translate};
 use crate::kernel::error::{Cause, Error};
 use crate::kernel::socket::Socket;
 
@@ -76,7 +74,7 @@ impl Sentry {
             let touched =
                 self.count(key, entry) || have.get(&key).is_none_or(|there| there.settings != settings);
             if touched || named.contains(&key) || share.contains(&key) {
-                let read = destinations(socket, family, entry.service.identity, settings)?;
+                let read = read_server(socket, family, entry.service.identity, settings)?;
                 note(have, key, Some(read), &mut audit.changed);
             }
         }
@@ -147,7 +145,7 @@ fn read_of(
             None => service(socket, family, key)?,
         };
         let now = match found {
-            Some((identity, settings)) => Some(destinations(socket, family, identity, settings)?),
+            Some((identity, settings)) => Some(read_server(socket, family, identity, settings)?),
             None => None,
         };
         note(have, *key, now, &mut changed);
@@ -170,17 +168,6 @@ fn note(
         Some(now) => _ = have.insert(key, now),
         None => _ = have.remove(&key),
     }
-}
-
-fn destinations(
-    socket: &mut Socket,
-    family: u16,
-    identity: ServiceIdentity,
-    settings: VirtualServerSettings,
-) -> Result<VirtualServer, Error> {
-    let entries = list_destinations(socket, family, identity)?;
-    let destinations = entries.iter().map(|entry| translate::destination(&entry.destination));
-    Ok(VirtualServer { settings, destinations: destinations.collect() })
 }
 
 /// One service; `None` where there is none, or core has no form for it.

@@ -98,8 +98,6 @@ impl Host for Director {
         self.now
     }
 
-    fn prepare(&mut self, _plan: &NodePlan) {}
-
     fn observe(&mut self, attention: Attention<'_>, have: &mut Kernel) -> anyhow::Result<Sight> {
         anyhow::ensure!(!self.unreadable, "Operation not permitted");
         self.node.observe(attention, have)
