@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::addresses::Addresses;
 use crate::forwarding::Forwarding;
 use crate::ipvs::{PortKey, Timeouts};
 use crate::names::{BootId, GroupName, LinkName, NodeName, PoolName, ServiceName};
@@ -111,7 +112,7 @@ pub enum RealServerTarget {
     /// The nodes that a selector matches; an entry that names one of them beats it.
     Nodes(Selector),
     /// A host without an agent, by its addresses, at most one per family.
-    Foreign(BTreeSet<IpAddr>),
+    Foreign(Addresses),
 }
 
 /// A Node.
@@ -126,7 +127,7 @@ pub struct Node {
     /// Its present boot; `None` where nobody says (a folder): then the report's own is believed.
     pub boot_id: Option<BootId>,
     /// Annotation `lvs-operator.io/real-server-addresses`: RIPs, at most one per family, before any other.
-    pub real_server_addresses: BTreeSet<IpAddr>,
+    pub real_server_addresses: Addresses,
     /// Annotation `lvs-operator.io/uplink`: the uplink, before that of any pool.
     pub uplink: Option<LinkName>,
 }

@@ -51,12 +51,12 @@ pub(crate) fn form() -> ServiceForm {
     let server = PlannedRealServer {
         entry: "a".to_owned(),
         node: None,
-        addresses: BTreeSet::from([address(RIP), address("fd00::10")]),
+        addresses: [address(RIP), address("fd00::10")].into(),
         weight: 1,
         thresholds: Thresholds::NONE,
         forwarding: Forwarding::DirectRouting,
         stage: Stage::of(StageName::Serving),
-        admitted: BTreeSet::from([address(VIP), address(VIP6)]),
+        admitted: [address(VIP), address(VIP6)].into(),
     };
     ServiceForm {
         ports: BTreeSet::from([PortKey { protocol: crate::network::Protocol::Tcp, port: 80 }]),

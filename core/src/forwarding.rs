@@ -147,7 +147,7 @@ impl Forwarding {
     /// By which of its addresses a director reaches a real server for a VIP of a family: that of the family, else one of
     /// the other, where that can be.
     #[must_use]
-    pub fn address(self, addresses: &BTreeSet<IpAddr>, family: Family) -> Option<IpAddr> {
+    pub fn address(self, addresses: &[IpAddr], family: Family) -> Option<IpAddr> {
         let same = addresses.iter().find(|address| Family::of(**address) == family);
         same.or_else(|| addresses.first().filter(|_| self.crosses_families())).copied()
     }
@@ -156,7 +156,7 @@ impl Forwarding {
     #[must_use]
     pub fn receptions(
         self,
-        addresses: &BTreeSet<IpAddr>,
+        addresses: &[IpAddr],
         families: impl IntoIterator<Item = Family>,
     ) -> BTreeSet<Reception> {
         let Self::Tunnel(encapsulation) = self else { return BTreeSet::new() };

@@ -16,6 +16,7 @@
 //! client and no netlink here; time is an argument. Everything is total: what can be wrong with an input was
 //! found when it was parsed, and is a value (a verdict, a hold, a refusal) from then on.
 
+pub mod addresses;
 pub mod announce;
 pub mod cluster;
 pub mod custody;

@@ -11,6 +11,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use siphasher::sip::SipHasher13;
 
+use crate::addresses::Addresses;
 use crate::forwarding::{Forwarding, Reception};
 use crate::ipvs::{PortKey, Timeouts};
 use crate::names::{
@@ -155,7 +156,7 @@ pub struct PlannedRealServer {
     pub node: Option<NodeName>,
     /// RIPs, at most one per family.
     #[schemars(schema_with = "crate::ipvs::address_list_schema")]
-    pub addresses: BTreeSet<IpAddr>,
+    pub addresses: Addresses,
     /// The user's weight, 0 to 65535.
     pub weight: u32,
     /// How directors send to it now; it is made ready for another way before that changes.
@@ -170,7 +171,7 @@ pub struct PlannedRealServer {
     /// hidden, or all where it has no agent.
     #[serde(default)]
     #[schemars(schema_with = "crate::ipvs::address_list_schema")]
-    pub admitted: BTreeSet<IpAddr>,
+    pub admitted: Addresses,
 }
 
 /// Where a real server is between coming and going. `Serving` and `Quiesced` have an entry in the IPVS table.

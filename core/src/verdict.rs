@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
+use crate::addresses::Addresses;
 use crate::ipvs::PortKey;
 use crate::names::{GroupName, NodeName, PoolName, ServiceName};
 use crate::node_plan::{Revision, StageName};
@@ -87,7 +88,7 @@ pub struct RealServerVerdict {
     /// Its node, where it has an agent.
     pub node: Option<NodeName>,
     /// Its RIP or RIPs.
-    pub addresses: BTreeSet<IpAddr>,
+    pub addresses: Addresses,
     /// The user's weight.
     pub weight: u32,
     /// Where it is between coming and going.

@@ -27,7 +27,7 @@ pub fn node(node: &KubernetesNode) -> (Node, Option<Trouble>) {
         real_server_addresses: annotation(&annotations, REAL_SERVER_ADDRESSES, &mut findings, |text| {
             let addresses = address::list(text)?;
             let fits = address::one_per_family(&addresses);
-            fits.then_some(addresses)
+            fits.then_some(addresses.into_iter().collect())
                 .ok_or_else(|| format!("{text}: write at most one address of each family"))
         })
         .unwrap_or_default(),

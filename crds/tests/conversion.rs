@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use k8s_openapi::api::core::v1::Node;
+use lvs_core::addresses::Addresses;
 use lvs_core::cluster::{RealServerTarget, Service};
 use lvs_core::ipvs::{PortKey, Timeouts};
 use lvs_core::names::{BootId, NodeName, PoolName};
@@ -133,7 +134,10 @@ status:
         assert_eq!(trouble, None);
         assert_eq!(node.internal_ips, BTreeSet::from([address("192.168.10.10"), address("2001:db8::10")]));
         assert_eq!(node.boot_id, Some(BootId::from("7f0b")));
-        assert_eq!(node.real_server_addresses, BTreeSet::from([address("10.0.0.1"), address("2001:db8::1")]));
+        assert_eq!(
+            node.real_server_addresses,
+            Addresses::from([address("10.0.0.1"), address("2001:db8::1")])
+        );
         assert_eq!(node.uplink.unwrap().as_str(), "bond0.100");
         assert_eq!(node.labels["role"], "web");
     }

@@ -41,9 +41,9 @@ fn only_a_tunnel_reaches_the_other_family() {
         (tunnel, vec![v4, v6], Some(v6)),
         (tunnel, vec![], None),
     ] {
-        assert_eq!(forwarding.address(&addresses.into_iter().collect(), Family::IPv6), wanted);
+        assert_eq!(forwarding.address(&addresses, Family::IPv6), wanted);
     }
-    let both = tunnel.receptions(&[v4].into(), [Family::IPv4, Family::IPv6]);
+    let both = tunnel.receptions(&[v4], [Family::IPv4, Family::IPv6]);
     assert_eq!(
         both.iter().map(|reception| reception.carries).collect::<Vec<_>>(),
         [Family::IPv4, Family::IPv6]

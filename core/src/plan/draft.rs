@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use super::accept;
 use super::claims::Claims;
 use super::past::Past;
+use crate::addresses::Addresses;
 use crate::cluster::{Cluster, Service};
 use crate::forwarding::Forwarding;
 use crate::ipvs::PortKey;
@@ -62,7 +63,7 @@ pub(super) struct WantedRealServer {
     /// Its entry.
     pub(super) entry: String,
     /// RIPs, at most one per family; empty where none was found.
-    pub(super) addresses: BTreeSet<IpAddr>,
+    pub(super) addresses: Addresses,
     /// Its weight.
     pub(super) weight: u32,
     /// How many connections it may have.

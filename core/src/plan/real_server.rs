@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use super::accept::{Index, is_host};
 use super::draft::{Place, WantedRealServer};
+use crate::addresses::Addresses;
 use crate::cluster::{
     AllowedRealServers, ConnectionThresholds, RealServerSpec, RealServerTarget, ServiceSpec, ThresholdSplit,
 };
@@ -111,13 +112,13 @@ impl Resolver<'_, '_> {
     }
 
     /// A VIP for which a real server cannot be reached by any of its addresses.
-    fn out_of_reach(&self, addresses: &BTreeSet<IpAddr>, forwarding: Forwarding) -> Option<(IpAddr, Family)> {
+    fn out_of_reach(&self, addresses: &[IpAddr], forwarding: Forwarding) -> Option<(IpAddr, Family)> {
         let mut vips = self.vips.keys().map(|vip| (*vip, Family::of(*vip)));
         vips.find(|(_, family)| forwarding.address(addresses, *family).is_none())
     }
 
     /// A real server with the limits of its entry, else the service's. A total is split when all are known.
-    fn wanted(&self, name: &str, entry: &RealServerSpec, addresses: BTreeSet<IpAddr>) -> WantedRealServer {
+    fn wanted(&self, name: &str, entry: &RealServerSpec, addresses: Addresses) -> WantedRealServer {
         let thresholds = entry.thresholds.unwrap_or(self.thresholds.limits);
         let forwarding = self.forwarding(entry);
         WantedRealServer { entry: name.to_owned(), addresses, weight: entry.weight, thresholds, forwarding }
@@ -139,13 +140,8 @@ impl Resolver<'_, '_> {
         }
     }
 
-    fn foreign(
-        &mut self,
-        name: &str,
-        entry: &RealServerSpec,
-        addresses: &BTreeSet<IpAddr>,
-    ) -> Result<(), Trouble> {
-        for address in addresses {
+    fn foreign(&mut self, name: &str, entry: &RealServerSpec, addresses: &Addresses) -> Result<(), Trouble> {
+        for address in addresses.iter() {
             if self.vips.contains_key(address) {
                 let message = format!(
                     "realServers[{name}]: {address} is a VIP of this service, so it is no real server; \
@@ -199,13 +195,13 @@ impl Resolver<'_, '_> {
 
     /// RIPs of a node, one per family of the VIPs. By tunnel one of the other family is as good, where the node has none
     /// of a VIP's, or where its annotation names that one only.
-    fn node_addresses(&self, name: &NodeName, forwarding: Forwarding) -> BTreeSet<IpAddr> {
+    fn node_addresses(&self, name: &NodeName, forwarding: Forwarding) -> Addresses {
         let annotated = self.index.cluster.nodes.get(name).map(|node| &node.real_server_addresses);
         if let Some(named) = annotated.filter(|named| !named.is_empty() && forwarding.crosses_families()) {
             return named.clone();
         }
         let families: BTreeSet<Family> = self.vips.keys().map(|vip| Family::of(*vip)).collect();
-        let found = |families: &[Family]| -> BTreeSet<IpAddr> {
+        let found = |families: &[Family]| -> Addresses {
             families.iter().filter_map(|family| self.node_address(name, *family)).collect()
         };
         let same = found(&families.into_iter().collect::<Vec<_>>());

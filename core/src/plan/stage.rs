@@ -1,10 +1,11 @@
 //! Where each real server of a service is between coming and going.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use super::draft::{Form, WantedRealServer};
 use super::past::Past;
+use crate::addresses::Addresses;
 use crate::forwarding::Forwarding;
 use crate::names::{NodeName, RealServerKey, ServiceName};
 use crate::network::Family;
@@ -84,7 +85,7 @@ fn coming(
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Way<'a> {
     forwarding: Forwarding,
-    addresses: &'a BTreeSet<IpAddr>,
+    addresses: &'a Addresses,
 }
 
 impl<'a> Way<'a> {
@@ -101,7 +102,7 @@ impl<'a> Way<'a> {
         draft: &'a Form,
         node: &NodeName,
         previous: Option<&PlannedRealServer>,
-    ) -> BTreeSet<IpAddr> {
+    ) -> Addresses {
         let same = |server: &&PlannedRealServer| {
             self == Way { forwarding: server.forwarding, addresses: &server.addresses }
         };

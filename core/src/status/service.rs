@@ -218,7 +218,7 @@ fn real_servers(verdict: &Verdict) -> Vec<RealServerRow> {
     let rows = servers.into_iter().take(MOST_ROWS).map(|server| RealServerRow {
         name: server.entry.clone(),
         node_name: server.node.clone(),
-        address: join(&server.addresses),
+        address: join(server.addresses.iter()),
         weight: server.weight,
         state: server.stage,
         reason: server.reason,

@@ -3,6 +3,7 @@ use std::net::IpAddr;
 
 use super::ConditionKind::{Accepted, Programmed, Proved, Ready, ResolvedRefs};
 use super::*;
+use crate::addresses::Addresses;
 use crate::names::ServiceName;
 use crate::node_plan::{Revision, StageName};
 use crate::node_report::{ServiceReport, Trouble, VipReport};
@@ -47,7 +48,7 @@ fn real_server(entry: &str, stage: StageName) -> RealServerVerdict {
     RealServerVerdict {
         entry: entry.to_owned(),
         node: None,
-        addresses: BTreeSet::new(),
+        addresses: Addresses::default(),
         weight: 1,
         stage,
         reason,

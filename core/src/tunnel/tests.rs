@@ -4,7 +4,7 @@ use super::*;
 use crate::forwarding::{Encapsulation, Forwarding, GueChecksum};
 
 fn reception(encapsulation: Encapsulation, at: &str, carries: Family) -> Reception {
-    let addresses = BTreeSet::from([at.parse().unwrap()]);
+    let addresses = [at.parse().unwrap()];
     *Forwarding::Tunnel(encapsulation).receptions(&addresses, [carries]).first().unwrap()
 }
 

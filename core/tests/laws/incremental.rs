@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use lvs_core::addresses::Addresses;
 use lvs_core::diff::{diff, diff_servers};
 use lvs_core::node_plan::{NodePlan, PlannedService, Revision};
 use lvs_core::render::{Before, changed_parts, other_forms, render};
@@ -38,7 +39,7 @@ fn edited(plan: &NodePlan, edit: &Edit) -> Option<(NodePlan, Before)> {
     match (edit.what, key) {
         (0, _) => form.scheduling.scheduler = "sh".parse().unwrap(),
         (1, Some(key)) => _ = form.real_servers.remove(&key),
-        (2, Some(key)) => form.real_servers.get_mut(&key)?.admitted.clear(),
+        (2, Some(key)) => form.real_servers.get_mut(&key)?.admitted = Addresses::default(),
         (3, _) => form.ports = form.ports.iter().take(1).copied().collect(),
         (_, Some(key)) => form.real_servers.get_mut(&key)?.weight = edit.weight,
         _ => {}

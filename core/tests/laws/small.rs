@@ -44,12 +44,12 @@ fn plan((accept, attract, forward): (bool, bool, bool), port: u16, rips: &[&str]
         let server = PlannedRealServer {
             entry: (*rip).to_owned(),
             node: None,
-            addresses: BTreeSet::from([address(rip)]),
+            addresses: [address(rip)].into(),
             weight: 1,
             thresholds: Thresholds::NONE,
             forwarding: Forwarding::DirectRouting,
             stage: Stage::of(StageName::Serving),
-            admitted: BTreeSet::from([address(VIP)]),
+            admitted: [address(VIP)].into(),
         };
         (RealServerKey::Foreign((*rip).to_owned()), server)
     };

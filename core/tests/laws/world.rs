@@ -235,7 +235,7 @@ fn service() -> impl Strategy<Value = PlannedService> {
     let requires =
         prop_oneof![8 => Just(BTreeSet::new()), 1 => Just(BTreeSet::from([Feature::from("Later")]))];
     let receive = (forwarding(), subsequence(&OWN_ADDRESSES[..], 1..3)).prop_map(|(forwarding, at)| {
-        let addresses = at.into_iter().map(address).collect();
+        let addresses: Vec<IpAddr> = at.into_iter().map(address).collect();
         forwarding.receptions(&addresses, [Family::IPv4, Family::IPv6])
     });
     (vips, option::weighted(0.9, form()), requires, 1..4_u32, receive).prop_map(
@@ -306,7 +306,7 @@ fn real_server() -> impl Strategy<Value = PlannedRealServer> {
         |(rip, weight, thresholds, forwarding, stage, admitted)| PlannedRealServer {
             entry: "r".to_owned(),
             node: None,
-            addresses: BTreeSet::from([address(rip)]),
+            addresses: [address(rip)].into(),
             weight,
             thresholds,
             forwarding,

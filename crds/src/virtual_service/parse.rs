@@ -178,7 +178,7 @@ fn foreign(addresses: &[String], path: &str, findings: &mut Findings) -> Option<
     let fits =
         (1..=2).contains(&addresses.len()) && read.len() == addresses.len() && address::one_per_family(&read);
     findings.require(fits, path, "write one address, or one of each family");
-    fits.then_some(RealServerTarget::Foreign(read))
+    fits.then_some(RealServerTarget::Foreign(read.into_iter().collect()))
 }
 
 pub(super) fn in_range(number: i32, least: i32, most: i32) -> Option<u32> {

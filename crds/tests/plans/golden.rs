@@ -33,12 +33,12 @@ fn real_server(name: &str, rip: &str, stage: Stage) -> (RealServerKey, PlannedRe
     let real_server = PlannedRealServer {
         entry: name.to_owned(),
         node: Some(node.clone()),
-        addresses: BTreeSet::from([address(rip)]),
+        addresses: [address(rip)].into(),
         weight: 1,
         thresholds: Thresholds::NONE,
         forwarding: Forwarding::DirectRouting,
         stage,
-        admitted: BTreeSet::from([address("192.168.10.40")]),
+        admitted: [address("192.168.10.40")].into(),
     };
     (RealServerKey::Node(node), real_server)
 }
@@ -78,7 +78,7 @@ fn planned() -> PlannedService {
         revision: Revision { number: 7, hash: 0xc0ff_ee00 },
         requires: BTreeSet::from([Feature::from("DirectRouting"), Feature::from("Persistence")]),
         vips: BTreeMap::from([(address("192.168.10.40"), vip)]),
-        receive: tunnel().receptions(&BTreeSet::from([address("fd00::20")]), [Family::IPv4]),
+        receive: tunnel().receptions(&[address("fd00::20")], [Family::IPv4]),
         form: Some(form),
     }
 }
@@ -117,7 +117,7 @@ fn report_of_one() -> NodeReport {
         revision: Revision { number: 7, hash: 0xc0ff_ee00 },
         applied: false,
         vips: BTreeMap::from([(address("192.168.10.40"), vip)]),
-        receives: tunnel().receptions(&BTreeSet::from([address("fd00::20")]), [Family::IPv4]),
+        receives: tunnel().receptions(&[address("fd00::20")], [Family::IPv4]),
         troubles: BTreeSet::from([Trouble::new(Reason::AddressInUse, "02:00:c0:a8:0a:63 answers")]),
     };
     NodeReport { node, services: BTreeMap::from([(ServiceName::new("default", "web"), service)]) }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
+use lvs_core::addresses::Addresses;
 use lvs_core::forwarding::{Encapsulation, Forwarding, GueChecksum};
 use lvs_core::ipvs::{PortKey, Timeouts};
 use lvs_core::names::{BootId, Feature, GroupName, NodeName, PoolName, RealServerKey, ServiceName};
@@ -44,6 +45,7 @@ fn real_server() -> impl Strategy<Value = (RealServerKey, PlannedRealServer)> {
                 RealServerKey::Node(node.clone())
             };
             let node = (!foreign).then_some(node);
+            let addresses: Addresses = addresses.into_iter().collect();
             let admitted = addresses.clone();
             let thresholds = Thresholds { upper: weight, lower: weight / 2 };
             let forwarding = if foreign { Forwarding::DirectRouting } else { tunnel(weight) };
@@ -113,7 +115,7 @@ fn planned() -> impl Strategy<Value = PlannedService> {
     let requires = btree_set("[A-Z][a-z]{2}".prop_map(Feature), 0..3);
     ("[a-f0-9]{8}", revision(), requires, btree_map(address(), vip(), 0..3), option::of(form())).prop_map(
         |(uid, revision, requires, vips, form)| {
-            let addresses: BTreeSet<_> = vips.keys().copied().collect();
+            let addresses: Vec<_> = vips.keys().copied().collect();
             let receive = tunnel(revision.number).receptions(&addresses, [Family::IPv6]);
             PlannedService { uid, revision, requires, vips, receive, form }
         },
@@ -150,7 +152,7 @@ fn service_report() -> impl Strategy<Value = ServiceReport> {
     let trouble = "\\PC{0,20}".prop_map(|message| Trouble::new(Reason::AddressInUse, message));
     (revision(), any::<bool>(), btree_map(address(), vip, 0..3), btree_set(trouble, 0..2)).prop_map(
         |(revision, applied, vips, troubles)| {
-            let addresses: BTreeSet<_> = vips.keys().copied().collect();
+            let addresses: Vec<_> = vips.keys().copied().collect();
             let receives = tunnel(revision.number).receptions(&addresses, [Family::IPv4]);
             ServiceReport { revision, applied, vips, receives, troubles }
         },

@@ -121,7 +121,7 @@ impl Agent {
         let ways = tunnels.map(Forwarding::Tunnel).into_iter().chain([Forwarding::DirectRouting]);
         let mut ways = ways.filter(|way| way.settings() == (settings.method, settings.tunnel));
         ways.any(|way| {
-            let needed = way.receptions(&[self.rip].into(), [Family::IPv4]);
+            let needed = way.receptions(&[self.rip], [Family::IPv4]);
             needed.iter().all(|reception| self.kernel.receives(reception))
         })
     }

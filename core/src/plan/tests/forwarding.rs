@@ -76,7 +76,7 @@ fn change(from: Forwarding, to: Forwarding, order: [&str; 4]) {
     let key = "TCP 192.168.10.40:80".parse().unwrap();
     let settings = world.agents[&NodeName::from(holder.as_str())].settings(&key, rip).unwrap();
     assert_eq!((settings.method, settings.tunnel), to.settings());
-    assert_eq!(part(&world, "c").receive, to.receptions(&[rip].into(), [Family::IPv4]));
+    assert_eq!(part(&world, "c").receive, to.receptions(&[rip], [Family::IPv4]));
     let left = world.agents[&NodeName::from("c")].kernel.tunnels.len();
     assert_eq!(left, usize::from(to != Forwarding::DirectRouting), "{from} to {to}");
 }

@@ -137,7 +137,7 @@ fn only_admitted_real_servers_have_an_entry() {
     }
     let elsewhere = with_part(|part| {
         let server = part.form.as_mut().unwrap().real_servers.values_mut().next().unwrap();
-        server.admitted = BTreeSet::from([address(VIP6)]);
+        server.admitted = [address(VIP6)].into();
     });
     assert!(weights(&elsewhere, &local()).is_empty());
 }

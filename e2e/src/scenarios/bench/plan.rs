@@ -52,12 +52,12 @@ fn service(number: u16, real_servers: u8, weight: u32) -> PlannedService {
         let server = PlannedRealServer {
             entry: "r".to_owned(),
             node: None,
-            addresses: BTreeSet::from([rip]),
+            addresses: [rip].into(),
             weight,
             thresholds: Thresholds::NONE,
             forwarding: Forwarding::DirectRouting,
             stage: Stage::of(StageName::Serving),
-            admitted: BTreeSet::from([vip]),
+            admitted: [vip].into(),
         };
         (RealServerKey::Foreign(format!("r{last:03}")), server)
     };
