@@ -11,6 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::ipvs::{DestinationKey, Timeouts, VirtualServerKey};
 use crate::kernel::{AddressKey, ArpSettings};
 use crate::names::LinkName;
+use crate::packet_rule::PacketRuleKey;
 use crate::tunnel::GuePort;
 
 /// What we answer for on this node since its boot: our items, each with what came before it.
@@ -48,6 +49,8 @@ pub enum Item {
     Tunnel(LinkName),
     /// A UDP port at which the kernel takes GUE in.
     GuePort(GuePort),
+    /// A rule for packets.
+    PacketRule(PacketRuleKey),
 }
 
 impl Item {
@@ -57,6 +60,7 @@ impl Item {
         match self {
             Self::VirtualServer(key) | Self::Destination(key, _) => key.vip(),
             Self::Address(key) => Some(key.address),
+            Self::PacketRule(key) => key.vip(),
             Self::Arp(_) | Self::Timeouts | Self::Tunnel(_) | Self::GuePort(_) => None,
         }
     }
@@ -180,6 +184,18 @@ impl Custody {
             (Item::Arp(link), Claim::Arp { prior, ours }) => Some((*link, *prior, *ours)),
             _ => None,
         })
+    }
+
+    /// Our packet rules. They are the last of all items.
+    pub(crate) fn packet_rules(&self) -> impl Iterator<Item = PacketRuleKey> {
+        let rule = |item: &Item| if let Item::PacketRule(key) = item { Some(*key) } else { None };
+        self.claims.keys().rev().map_while(rule)
+    }
+
+    /// Whether any packet rule is ours.
+    #[must_use]
+    pub fn holds_packet_rules(&self) -> bool {
+        self.packet_rules().next().is_some()
     }
 
     /// The virtual servers that are ours or hold something of ours.

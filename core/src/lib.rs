@@ -33,6 +33,7 @@ pub mod names;
 pub mod network;
 pub mod node_plan;
 pub mod node_report;
+pub mod packet_rule;
 pub mod plan;
 pub mod reason;
 pub mod render;

@@ -92,6 +92,8 @@ reasons! {
     RealServerBehindGateway,
     /// The node's kernel has no such tunnel and cannot load it; the message names the module.
     TunnelMissing,
+    /// The node's kernel has no packet rules (nftables) of the kind that is needed; the message names the modules.
+    PacketRulesMissing,
     /// Two services want tunnels at one address of a node that exclude each other.
     TunnelConflict,
     /// The kernel refused an operation; the message has its error.

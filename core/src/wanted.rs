@@ -10,6 +10,7 @@ use crate::ipvs::{Timeouts, VirtualServerKey};
 use crate::kernel::{AddressAttributes, AddressKey, Op, Refusal, VirtualServer};
 use crate::names::{LinkName, ServiceName};
 use crate::node_report::Trouble;
+use crate::packet_rule::{PacketRuleKey, PacketRuleSettings};
 use crate::tunnel::{GuePort, TunnelDevice};
 
 /// Our part of the kernel as it should be.
@@ -32,9 +33,12 @@ pub struct Wanted {
     pub tunnels: BTreeMap<LinkName, TunnelDevice>,
     /// The UDP ports at which GUE is taken in.
     pub gue_ports: BTreeSet<GuePort>,
-    /// The services that each tunnel device and port is for.
+    /// Rules for packets.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub packet_rules: BTreeMap<PacketRuleKey, PacketRuleSettings>,
+    /// The services that each tunnel device, port and packet rule is for.
     #[serde(skip)]
-    pub tunnel_users: BTreeMap<Item, BTreeSet<ServiceName>>,
+    pub users: BTreeMap<Item, BTreeSet<ServiceName>>,
     /// Nothing of ours is removed and nothing restored: the plan is incomplete.
     pub keep_everything: bool,
     /// Items that stay exactly as they are, there or not: a probe is under way, or the kernel lacks a scheduler. Of a
@@ -98,6 +102,8 @@ pub enum PhaseName {
     Withdraw,
     /// VIPs leave `lo`.
     Unbind,
+    /// Redirects and source NAT come.
+    OpenTranslations,
     /// ARP is hidden.
     Hide,
     /// VIPs come to `lo`.
@@ -108,6 +114,10 @@ pub enum PhaseName {
     VirtualServers,
     /// Destinations are added and changed.
     Destinations,
+    /// Packets get marks.
+    MarkPackets,
+    /// Packets get marks no more.
+    UnmarkPackets,
     /// Destinations are removed.
     RemoveDestinations,
     /// Virtual services are removed; timeouts come back.
@@ -118,6 +128,8 @@ pub enum PhaseName {
     Show,
     /// Tunnels are taken in no more.
     CloseTunnels,
+    /// Redirects and source NAT go.
+    CloseTranslations,
 }
 
 /// Something that is not done although it is wanted, or left although it is not.

@@ -120,7 +120,10 @@ impl Run {
             | Op::SetTunnel(..)
             | Op::RemoveTunnel(_)
             | Op::OpenGuePort(_)
-            | Op::CloseGuePort(_) => true,
+            | Op::CloseGuePort(_)
+            | Op::AddPacketRule(..)
+            | Op::SetPacketRule(..)
+            | Op::RemovePacketRule(_) => true,
         }
     }
 
@@ -245,6 +248,7 @@ fn is_gone(op: &Op, refusal: Refusal) -> bool {
     match op {
         Op::RemoveAddress(_) => matches!(refusal, Refusal::NoAddress | Refusal::NoLink),
         Op::RemoveTunnel(_) => refusal == Refusal::NoLink,
+        Op::RemovePacketRule(_) => refusal == Refusal::NoPacketRule,
         Op::RemoveVirtualServer(_) => refusal == Refusal::NoVirtualServer,
         Op::RemoveDestination(..) => matches!(refusal, Refusal::NoVirtualServer | Refusal::NoDestination),
         _ => false,

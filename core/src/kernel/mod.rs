@@ -17,6 +17,7 @@ pub use step::Refusal;
 use crate::ipvs::{DestinationKey, DestinationSettings, Timeouts, VirtualServerKey, VirtualServerSettings};
 use crate::names::{InvalidKey, LinkName, SchedulerName, as_text};
 use crate::network::Family;
+use crate::packet_rule::{PacketRuleKey, PacketRuleSettings};
 use crate::tunnel::{GuePort, TunnelDevice};
 
 /// What is in the kernel, ours and everybody else's. An empty one is a node where nothing has been set up.
@@ -39,6 +40,9 @@ pub struct Kernel {
     pub gue_ports: BTreeSet<GuePort>,
     /// `net.ipv4.conf.all.rp_filter`: the effective filter is the greater of this and the link's.
     pub rp_filter_all: u32,
+    /// The rules for packets in the table that is ours alone; read only where there may be any.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub packet_rules: BTreeMap<PacketRuleKey, PacketRuleSettings>,
     /// The schedulers that the kernel has or can load; `None` where that is not known.
     pub schedulers: Option<BTreeSet<SchedulerName>>,
 }

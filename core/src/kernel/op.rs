@@ -12,6 +12,7 @@ use crate::ipvs::{
     VirtualServerSettings,
 };
 use crate::names::LinkName;
+use crate::packet_rule::{Described, PacketRuleKey, PacketRuleSettings};
 use crate::tunnel::{GuePort, TunnelDevice};
 
 /// One change of a kernel. It holds no heap data, so that a batch of many costs one allocation.
@@ -50,6 +51,12 @@ pub enum Op {
     OpenGuePort(GuePort),
     /// Takes it in no more (`ip fou del`).
     CloseGuePort(GuePort),
+    /// Adds a rule for packets.
+    AddPacketRule(PacketRuleKey, PacketRuleSettings),
+    /// Gives a rule another value, and sees to it that packets get to it.
+    SetPacketRule(PacketRuleKey, PacketRuleSettings),
+    /// Removes a rule for packets.
+    RemovePacketRule(PacketRuleKey),
 }
 
 impl Op {
@@ -72,6 +79,9 @@ impl Op {
                 Item::Tunnel(*link)
             }
             Self::OpenGuePort(port) | Self::CloseGuePort(port) => Item::GuePort(*port),
+            Self::AddPacketRule(key, _) | Self::SetPacketRule(key, _) | Self::RemovePacketRule(key) => {
+                Item::PacketRule(*key)
+            }
         }
     }
 
@@ -81,6 +91,9 @@ impl Op {
         match self {
             Self::AddAddress(key, _) | Self::SetAddress(key, _) | Self::RemoveAddress(key) => {
                 Some(key.address)
+            }
+            Self::AddPacketRule(key, _) | Self::SetPacketRule(key, _) | Self::RemovePacketRule(key) => {
+                key.vip()
             }
             _ => self.virtual_server().and_then(|key| key.vip()),
         }
@@ -140,6 +153,13 @@ impl fmt::Display for Op {
             Self::RemoveTunnel(link) => write!(formatter, "remove tunnel device {link}"),
             Self::OpenGuePort(port) => write!(formatter, "take GUE in at {port}"),
             Self::CloseGuePort(port) => write!(formatter, "take GUE in no more at {port}"),
+            Self::AddPacketRule(key, settings) => {
+                write!(formatter, "add packet rule {}", Described(*key, *settings))
+            }
+            Self::SetPacketRule(key, settings) => {
+                write!(formatter, "change packet rule to {}", Described(*key, *settings))
+            }
+            Self::RemovePacketRule(key) => write!(formatter, "remove packet rule {key}"),
             Self::SetTimeouts(timeouts) => write!(
                 formatter,
                 "set IPVS timeouts to tcp {} tcpfin {} udp {}",

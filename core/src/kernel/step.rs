@@ -31,6 +31,10 @@ pub enum Refusal {
     PortTaken,
     /// ENOENT for the family: the kernel has no GUE.
     NoGue,
+    /// ENOENT: no such packet rule.
+    NoPacketRule,
+    /// The kernel has no nftables for IPv4 and IPv6, or lacks what a kind of rule is made of.
+    NoPacketRules,
     /// EINVAL: not an address that a destination can have (multicast, broadcast, unspecified, IPv6 link-local), or a GUE
     /// tunnel to port 0.
     InvalidAddress,
@@ -57,6 +61,8 @@ impl fmt::Display for Refusal {
             Self::NoTunnel => "the kernel has no such kind of link (EOPNOTSUPP)",
             Self::PortTaken => "the UDP port is taken (EADDRINUSE)",
             Self::NoGue => "the kernel has no GUE (ENOENT)",
+            Self::NoPacketRule => "there is no such packet rule (ENOENT)",
+            Self::NoPacketRules => "the kernel has no such packet rules (EOPNOTSUPP)",
             Self::InvalidAddress => "a real server cannot have such an address (EINVAL)",
             Self::OutOfRange => "a weight or threshold is out of range (ERANGE)",
             Self::NoIpvs => "there is no IPVS (ENOENT)",
@@ -102,6 +108,9 @@ impl Kernel {
             | Op::RemoveTunnel(_)
             | Op::OpenGuePort(_)
             | Op::CloseGuePort(_) => self.step_tunnel(op),
+            Op::AddPacketRule(..) | Op::SetPacketRule(..) | Op::RemovePacketRule(_) => {
+                self.step_packet_rule(op)
+            }
             _ => self.step_ipvs(op),
         }
     }

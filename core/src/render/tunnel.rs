@@ -35,7 +35,7 @@ impl Draft<'_> {
         for item in items(reception) {
             // That a service beyond the agent needs it too keeps nobody from having it.
             self.wanted.keep.remove(&item);
-            self.wanted.tunnel_users.entry(item).or_default().insert(service.clone());
+            self.wanted.users.entry(item).or_default().insert(service.clone());
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::wanted::Wanted;
 pub(super) enum Concern<'a> {
     /// The service that wants it.
     Owner(&'a ServiceName),
-    /// The services that use a tunnel.
+    /// The services that use a tunnel or a packet rule.
     Users(&'a BTreeSet<ServiceName>),
     /// Whoever has the VIP.
     Vip(IpAddr),
@@ -29,7 +29,7 @@ impl<'a> Concern<'a> {
             Item::VirtualServer(key) | Item::Destination(key, _) => wanted.owners.get(key),
             _ => None,
         };
-        if let Some(users) = wanted.tunnel_users.get(item) {
+        if let Some(users) = wanted.users.get(item) {
             return Self::Users(users);
         }
         match (owner, item.vip()) {

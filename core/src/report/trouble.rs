@@ -66,9 +66,22 @@ fn trouble(op: &Op, refusal: Refusal, subject: &Subject) -> Trouble {
         Refusal::NoIpvs => (Reason::IpvsMissing, NO_IPVS.to_owned()),
         Refusal::NoTunnel => (Reason::TunnelMissing, no_tunnel(op)),
         Refusal::NoGue => (Reason::TunnelMissing, "the kernel has no GUE: load the module fou".to_owned()),
+        Refusal::NoPacketRules => (Reason::PacketRulesMissing, no_packet_rules(op)),
         other => (Reason::KernelRefused, other.to_string()),
     };
     Trouble::new(reason, format!("node {node} could not {op}: {why}"))
+}
+
+fn no_packet_rules(op: &Op) -> String {
+    match op.item() {
+        Item::PacketRule(key) => {
+            let modules = key.kind.modules();
+            format!(
+                "the kernel lacks nftables for IPv4 and IPv6 or what the rule needs: load the modules {modules}"
+            )
+        }
+        _ => Refusal::NoPacketRules.to_string(),
+    }
 }
 
 fn no_tunnel(op: &Op) -> String {

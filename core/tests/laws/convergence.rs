@@ -71,6 +71,10 @@ fn assert_as_wanted(have: &Kernel, node: &Node, view: &View) {
     for port in &wanted.gue_ports {
         assert!(have.gue_ports.contains(port), "{port} is missing");
     }
+    for (key, settings) in &wanted.packet_rules {
+        let there = have.packet_rules.get(key) == Some(settings);
+        assert!(there || excused(Item::PacketRule(*key)), "{key} is missing");
+    }
     for link in &wanted.hide {
         let arp = have.arp[link].effective(have.arp_all);
         assert!(arp.hides(), "{link} does not hide: {arp:?}");
@@ -95,6 +99,7 @@ fn assert_as_wanted(have: &Kernel, node: &Node, view: &View) {
             Item::Timeouts => wanted.timeouts.is_some(),
             Item::Tunnel(link) => wanted.tunnels.contains_key(&link),
             Item::GuePort(port) => wanted.gue_ports.contains(&port),
+            Item::PacketRule(key) => wanted.packet_rules.contains_key(&key),
         };
         assert!(as_wanted || stays || excused(item), "{item:?} is still ours");
     }

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use lvs_core::addresses::Addresses;
 use lvs_core::diff::{diff, diff_servers};
 use lvs_core::node_plan::{NodePlan, PlannedService, Revision};
-use lvs_core::render::{Before, changed_parts, other_forms, render};
+use lvs_core::render::{Before, changed_parts, other_forms};
 use lvs_core::report;
 use lvs_core::wanted::Scope;
 use proptest::prelude::*;
 
-use crate::node::Node;
+use crate::node::{Node, rendered};
 use crate::world::world;
 
 /// How one service's form is to change.
@@ -73,7 +73,7 @@ proptest! {
                     plan = next;
                     continue;
                 };
-                prop_assert_eq!(&wanted, &render(&next, &view.local, node.now).0);
+                prop_assert_eq!(&wanted, &rendered(&next, &view.local, node.now));
                 let (whole, holds) = diff(&wanted, &node.kernel, &node.custody, &Scope::Everything);
                 if let Some(phases) = diff_servers(&wanted, &node.kernel, &node.custody, keys, &view.holds) {
                     prop_assert_eq!(phases, whole);

@@ -11,13 +11,14 @@ use lvs_core::local::{Link, Local, Path, Probe, ProbeOutcome};
 use lvs_core::network::MacAddress;
 use lvs_core::node_plan::NodePlan;
 use lvs_core::node_report::NodeReport;
+use lvs_core::packet_rule::{PacketRuleKey, PacketRuleKind, PacketRuleSettings};
 use lvs_core::render::render;
 use lvs_core::report::report;
 use lvs_core::time::Monotonic;
 use lvs_core::wanted::{Failure, Hold, Phase, Scope, Wanted};
 
 use crate::safety::assert_nothing_lost;
-use crate::world::{LINKS, World, address, link, prefixes};
+use crate::world::{LINKS, RIPS, World, address, link, prefixes};
 
 /// What goes wrong while an agent works.
 #[derive(Clone, Debug, Default)]
@@ -63,6 +64,30 @@ pub(crate) struct View {
     pub(crate) holds: Vec<Hold>,
 }
 
+/// What a plan wants, and packet rules of every kind for its VIPs and real servers.
+pub(crate) fn rendered(plan: &NodePlan, local: &Local, now: Monotonic) -> Wanted {
+    let (mut wanted, _) = render(plan, local, now);
+    let supported = plan.services.iter().filter(|(_, part)| part.requires.is_subset(&local.features));
+    for (name, part) in supported {
+        for port in part.form.iter().flat_map(|form| &form.ports) {
+            let rules = part.vips.iter().filter(|(_, planned)| planned.accept).flat_map(|(vip, planned)| {
+                let (kind, value) = if planned.forward {
+                    (PacketRuleKind::Mark, 7)
+                } else {
+                    (PacketRuleKind::Redirect, 8080)
+                };
+                [(kind, *vip, value), (PacketRuleKind::SourceNat, address(RIPS[0]), 0)]
+            });
+            for (kind, address, value) in rules {
+                let key = PacketRuleKey { kind, protocol: port.protocol, address, port: port.port };
+                wanted.packet_rules.insert(key, PacketRuleSettings::of(value));
+                wanted.users.entry(Item::PacketRule(key)).or_default().insert(name.clone());
+            }
+        }
+    }
+    wanted
+}
+
 impl Node {
     pub(crate) fn new(world: &World) -> Self {
         Self {
@@ -105,7 +130,7 @@ impl Node {
 
     pub(crate) fn view(&self, plan: &NodePlan) -> View {
         let local = self.local();
-        let (wanted, _) = render(plan, &local, self.now);
+        let wanted = rendered(plan, &local, self.now);
         let (phases, holds) = diff(&wanted, &self.kernel, &self.custody, &Scope::Everything);
         View { complete: plan.complete, local, wanted, phases, holds }
     }

@@ -19,6 +19,7 @@ pub(crate) fn assert_nothing_lost(view: &View) {
                 | Op::RemoveDestination(..)
                 | Op::RemoveTunnel(_)
                 | Op::CloseGuePort(_)
+                | Op::RemovePacketRule(_)
         )
     };
     let lost = view.phases.iter().flat_map(|phase| &phase.ops).find(takes_away);
@@ -91,6 +92,10 @@ impl Node {
         }
         for port in self.initial.gue_ports.symmetric_difference(&self.kernel.gue_ports) {
             assert!(ours(Item::GuePort(*port)), "{port} is not ours and has changed");
+        }
+        for key in keys(&self.initial.packet_rules, &self.kernel.packet_rules) {
+            let same = self.initial.packet_rules.get(&key) == self.kernel.packet_rules.get(&key);
+            assert!(same || ours(Item::PacketRule(key)), "{key} is not ours and has changed");
         }
         let same = self.initial.timeouts == self.kernel.timeouts;
         assert!(same || ours(Item::Timeouts), "the timeouts are not ours and have changed");

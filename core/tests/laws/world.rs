@@ -15,6 +15,7 @@ use lvs_core::node_plan::{
     NodePlan, NodeSettings, PlannedRealServer, PlannedService, PlannedVip, Revision, ServiceForm, Stage,
     StageName,
 };
+use lvs_core::packet_rule::{PacketRuleKey, PacketRuleKind, PacketRuleSettings};
 use lvs_core::scheduling::{FormPersistence, SchedulerFlag, Scheduling, Thresholds, UdpScheduling};
 use lvs_core::tunnel::{GuePort, TunnelDevice, TunnelKind, link_name};
 use proptest::collection::{btree_map, btree_set, vec};
@@ -75,7 +76,7 @@ fn kernel() -> impl Strategy<Value = Kernel> {
     let schedulers =
         prop_oneof![1 => Just(None), 2 => Just(Some(["rr", "wlc"])), 1 => Just(Some(["rr", "sh"]))];
     let table = btree_map(virtual_server_key(), foreign_virtual_server(), 0..4);
-    (table, timeouts, foreign_addresses(), arp, all, schedulers, tunnels()).prop_map(
+    (table, timeouts, foreign_addresses(), arp, all, schedulers, tunnels(), packet_rules()).prop_map(
         |(
             virtual_servers,
             timeouts,
@@ -84,6 +85,7 @@ fn kernel() -> impl Strategy<Value = Kernel> {
             arp_all,
             schedulers,
             (tunnels, gue_ports, rp_filter_all),
+            packet_rules,
         )| Kernel {
             virtual_servers,
             timeouts: Some(timeouts),
@@ -94,6 +96,7 @@ fn kernel() -> impl Strategy<Value = Kernel> {
             tunnels,
             gue_ports,
             rp_filter_all,
+            packet_rules,
             arp_all,
             schedulers: schedulers.map(|names| names.iter().map(|name| name.parse().unwrap()).collect()),
         },
@@ -122,6 +125,21 @@ fn tunnels() -> impl Strategy<Value = (BTreeMap<LinkName, TunnelDevice>, BTreeSe
         .prop_map(|(family, port)| GuePort { family, port });
     (vec(any_address, 0..3), vec(disturbing, 0..2), btree_set(port, 0..2), 0..3_u32)
         .prop_map(|(first, then, ports, all)| (first.into_iter().chain(then).collect(), ports, all))
+}
+
+/// Packet rules in our table that are not ours, some where ours would stand.
+fn packet_rules() -> impl Strategy<Value = BTreeMap<PacketRuleKey, PacketRuleSettings>> {
+    let to = prop_oneof![vip(), select(&RIPS[..]).prop_map(address)];
+    let key = (select(PacketRuleKind::ALL.to_vec()), to, port());
+    let key = key.prop_map(|(kind, address, PortKey { protocol, port })| PacketRuleKey {
+        kind,
+        protocol,
+        address,
+        port,
+    });
+    let value = select(vec![0, 7, 8080]);
+    let settings = (value, any::<bool>()).prop_map(|(value, reached)| PacketRuleSettings { value, reached });
+    btree_map(key, settings, 0..3)
 }
 
 /// How real servers are sent to.

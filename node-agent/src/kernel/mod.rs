@@ -3,7 +3,8 @@
 //! ```text
 //!  Linux::observe --> Kernel, links, routes, modules       Linux::apply <-- the operations of one phase
 //!     |        |                                              |        |
-//!  ipvs, gue  link, address, route                       ipvs, gue   address, arp_settings, tunnel
+//!  ipvs, gue, link, address, route                       ipvs, gue,  address, arp_settings, tunnel
+//!  packet_rules                                          packet_rules
 //!     |        |                                              |        |
 //!     +---- socket (netlink) ---------------------------------+--------+
 //!
@@ -22,6 +23,7 @@ mod gue;
 mod ipvs;
 mod link;
 mod modules;
+mod packet_rules;
 mod packet_socket;
 mod probe;
 mod route;
@@ -50,6 +52,7 @@ pub use watch::Watch;
 use crate::crash_point;
 use link::Links;
 use modules::Modules;
+use packet_rules::PacketRules;
 use socket::Socket;
 
 /// This node's kernel, as it is in the network namespace of the thread that opened it.
@@ -58,6 +61,9 @@ pub struct Linux {
     generic: Socket,
     route: Socket,
     modules: Modules,
+    packet_rules: PacketRules,
+    /// Whether packet rules are looked at.
+    looks_at_packet_rules: bool,
 }
 
 /// Everything that was read of the kernel at one time.
@@ -89,7 +95,14 @@ impl Linux {
             generic: Socket::open(NETLINK_GENERIC)?,
             route: Socket::open(NETLINK_ROUTE)?,
             modules: Modules::of(release.trim()),
+            packet_rules: PacketRules::default(),
+            looks_at_packet_rules: false,
         })
+    }
+
+    /// Whether packet rules are looked at from now on. A node that needs none does not have to have nftables.
+    pub fn look_at_packet_rules(&mut self, needed: bool) {
+        self.looks_at_packet_rules = needed;
     }
 
     /// Reads everything, and changes nothing but that it loads IPVS where `module` says so.
@@ -173,6 +186,9 @@ impl Linux {
         observation.kernel.arp_all = of_all.arp;
         observation.kernel.rp_filter_all = of_all.rp_filter;
         observation.kernel.gue_ports = gue::read(&mut self.generic)?;
+        if self.looks_at_packet_rules {
+            observation.kernel.packet_rules = self.packet_rules.read()?;
+        }
         observation.kernel.schedulers = available.schedulers;
         Ok(observation)
     }
@@ -194,19 +210,25 @@ impl Linux {
     pub fn apply(&mut self, ops: &[Op]) -> Vec<(usize, Refusal)> {
         let mut refusals = Vec::new();
         let mut start = 0;
-        for run in ops.chunk_by(|left, right| is_ipvs(left) == is_ipvs(right)) {
-            if run.first().is_some_and(is_ipvs) {
-                let refused = ipvs::apply(&mut self.generic, run, crash_point::batch_size());
-                refusals.extend(refused.into_iter().map(|(index, refusal)| (start + index, refusal)));
-            } else {
-                for (index, op) in run.iter().enumerate() {
-                    if let Err(error) = self.apply_to_network(op) {
-                        tracing::debug!(%op, %error, "refused");
-                        refusals.push((start + index, refusal(op, &error)));
-                    }
-                }
-            }
+        for run in ops.chunk_by(|left, right| Way::of(left) == Way::of(right)) {
+            let refused = match run.first().map(Way::of) {
+                Some(Way::Ipvs) => ipvs::apply(&mut self.generic, run, crash_point::batch_size()),
+                Some(Way::PacketRules) => self.packet_rules.apply(run),
+                Some(Way::Network) | None => self.apply_one_by_one(run),
+            };
+            refusals.extend(refused.into_iter().map(|(index, refusal)| (start + index, refusal)));
             start += run.len();
+        }
+        refusals
+    }
+
+    fn apply_one_by_one(&mut self, ops: &[Op]) -> Vec<(usize, Refusal)> {
+        let mut refusals = Vec::new();
+        for (index, op) in ops.iter().enumerate() {
+            if let Err(error) = self.apply_to_network(op) {
+                tracing::debug!(%op, %error, "refused");
+                refusals.push((index, refusal(op, &error)));
+            }
         }
         refusals
     }
@@ -226,7 +248,7 @@ impl Linux {
             Op::RemoveTunnel(link) => tunnel::remove(route, *link),
             Op::OpenGuePort(port) => gue::open(&mut self.generic, *port),
             Op::CloseGuePort(port) => gue::close(&mut self.generic, *port),
-            // All others are IPVS's; see `is_ipvs`.
+            // All others go other ways; see `Way`.
             _ => Ok(()),
         }
     }
@@ -257,8 +279,25 @@ impl Linux {
     }
 }
 
-fn is_ipvs(op: &Op) -> bool {
-    matches!(op.item(), Item::VirtualServer(_) | Item::Destination(..) | Item::Timeouts)
+/// How operations get to the kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// Many to IPVS at once.
+    Ipvs,
+    /// Many to nftables at once.
+    PacketRules,
+    /// One after the other.
+    Network,
+}
+
+impl Way {
+    fn of(op: &Op) -> Self {
+        match op.item() {
+            Item::VirtualServer(_) | Item::Destination(..) | Item::Timeouts => Self::Ipvs,
+            Item::PacketRule(_) => Self::PacketRules,
+            Item::Address(_) | Item::Arp(_) | Item::Tunnel(_) | Item::GuePort(_) => Self::Network,
+        }
+    }
 }
 
 /// What an error of an operation that is not about IPVS means to core.

@@ -42,6 +42,9 @@ pub trait Host {
     /// Takes note of what a plan needs to be known: the paths to its real servers, and whether it needs IPVS.
     fn prepare(&mut self, _plan: &NodePlan) {}
 
+    /// Whether packet rules are looked at from now on: some are wanted or ours.
+    fn look_at_packet_rules(&mut self, _needed: bool) {}
+
     /// Looks, and brings `have`, what was seen before, up to date.
     ///
     /// # Errors

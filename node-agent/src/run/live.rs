@@ -129,6 +129,10 @@ impl Host for Live {
         };
     }
 
+    fn look_at_packet_rules(&mut self, needed: bool) {
+        self.linux.look_at_packet_rules(needed);
+    }
+
     fn observe(&mut self, attention: Attention<'_>, have: &mut Kernel) -> anyhow::Result<Sight> {
         match attention {
             Attention::Everything => {

@@ -114,6 +114,8 @@ impl<H: Host> Engine<H> {
             _ if table_only => Attention::Servers(&servers),
             _ => Attention::Audit(&servers),
         };
+        let looked_at_packet_rules = self.needs_packet_rules();
+        self.host.look_at_packet_rules(looked_at_packet_rules);
         // Should it fail, what was seen before is not to be relied on.
         self.has_view = false;
         let sight = self.host.observe(attention, &mut self.view.kernel).map_err(PassError::Observe)?;
@@ -124,7 +126,15 @@ impl<H: Host> Engine<H> {
             return Ok(false);
         }
         self.conclude(plan);
+        if self.needs_packet_rules() && !looked_at_packet_rules {
+            return self.look_for(plan, &News::Everything);
+        }
         Ok(true)
+    }
+
+    /// Whether any packet rules are wanted or ours.
+    fn needs_packet_rules(&self) -> bool {
+        !self.view.wanted.packet_rules.is_empty() || self.ledger.custody().holds_packet_rules()
     }
 
     fn prepare(&mut self, plan: &NodePlan) {

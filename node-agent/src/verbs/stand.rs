@@ -57,6 +57,7 @@ impl Standing {
         let custody = crate::custody::read(&folders.custody(), &Subject::here(&lasting.boot_id)?)?;
         let mut live = Live::open(lasting, Known::default(), Purpose::Look)?;
         live.prepare(plan);
+        live.look_at_packet_rules(custody.holds_packet_rules());
         let mut kernel = Kernel::default();
         let sight = live.observe(Attention::Everything, &mut kernel)?;
         let local = Local { ours: custody.addresses(), ..sight.local.unwrap_or_default() };

@@ -30,6 +30,7 @@ pub fn kernel(kernel: &Kernel) -> String {
         let _ = writeln!(text, "  {key}{}", attribute_words(*attributes));
     }
     tunnels(&mut text, kernel);
+    packet_rules(&mut text, kernel);
     text.push_str("ARP settings (arp_ignore arp_announce)\n");
     arp_line(&mut text, "all", kernel.arp_all);
     for (link, settings) in &kernel.arp {
@@ -60,6 +61,18 @@ fn tunnels(text: &mut String, kernel: &Kernel) {
     }
     for port in &kernel.gue_ports {
         let _ = writeln!(text, "GUE at {port}");
+    }
+}
+
+/// The rules in our table of nftables, where there are any.
+fn packet_rules(text: &mut String, kernel: &Kernel) {
+    if !kernel.packet_rules.is_empty() {
+        text.push_str("Packet rules (kind protocol destination value)\n");
+    }
+    for (key, settings) in &kernel.packet_rules {
+        let value = if settings.value == 0 { String::new() } else { format!(" {}", settings.value) };
+        let reached = if settings.reached { "" } else { " (no packet gets to it)" };
+        let _ = writeln!(text, "  {key}{value}{reached}");
     }
 }
 
@@ -172,5 +185,6 @@ pub fn item(item: &Item) -> String {
         Item::Timeouts => "IPVS timeouts".to_owned(),
         Item::Tunnel(link) => format!("tunnel device {link}"),
         Item::GuePort(port) => format!("GUE at {port}"),
+        Item::PacketRule(key) => format!("packet rule {key}"),
     }
 }

@@ -45,7 +45,10 @@ pub(super) fn request(op: &Op) -> Option<Request> {
         | Op::SetTunnel(..)
         | Op::RemoveTunnel(_)
         | Op::OpenGuePort(_)
-        | Op::CloseGuePort(_) => return None,
+        | Op::CloseGuePort(_)
+        | Op::AddPacketRule(..)
+        | Op::SetPacketRule(..)
+        | Op::RemovePacketRule(_) => return None,
     })
 }
 

@@ -84,7 +84,7 @@ impl Socket {
 }
 
 /// The requests of one send.
-struct Batch {
+pub(super) struct Batch {
     /// Index of the first request among all.
     first: usize,
     /// How many there are.
@@ -94,6 +94,25 @@ struct Batch {
 }
 
 impl Batch {
+    /// Writes so many requests, however long they get, and asks for an acknowledgement of the last.
+    pub(super) fn fill_whole(
+        bytes: &mut Vec<u8>,
+        sequence: &mut u32,
+        count: usize,
+        encode: &mut dyn FnMut(usize, u32, &mut Vec<u8>),
+    ) -> Self {
+        let batch = Self { first: 0, count, first_sequence: sequence.wrapping_add(1) };
+        bytes.clear();
+        let mut last = 0;
+        for index in 0..count {
+            last = bytes.len();
+            *sequence = sequence.wrapping_add(1);
+            encode(index, *sequence, bytes);
+        }
+        acknowledge(bytes, last);
+        batch
+    }
+
     /// Writes as many of the requests of `indices` as fit, and asks for an acknowledgement of the last. `sequence` is
     /// the last number that was used, before and after.
     fn fill(
@@ -122,7 +141,7 @@ impl Batch {
     }
 
     /// Reads one receive into what was heard of each request; true once the last one's answer has come.
-    fn hear(&self, received: &[u8], heard: &mut [Option<Answer>]) -> Result<bool, Cause> {
+    pub(super) fn hear(&self, received: &[u8], heard: &mut [Option<Answer>]) -> Result<bool, Cause> {
         for message in Messages::new(received) {
             let message = message.map_err(Cause::Malformed)?;
             let offset = message.header.sequence.wrapping_sub(self.first_sequence);

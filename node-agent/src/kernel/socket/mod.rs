@@ -6,6 +6,7 @@
 
 mod batch;
 mod dump;
+mod transaction;
 
 use std::io;
 use std::time::Duration;
