@@ -15,6 +15,7 @@ use crate::node_plan::NodePlan;
 use crate::node_report::{NodeReport, Trouble};
 use crate::scheduling::{Scheduling, Thresholds};
 use crate::selector::Selector;
+use crate::sysctl::IpvsSysctl;
 use crate::time::Time;
 
 /// The input of a plan.
@@ -158,6 +159,8 @@ pub struct GroupSpec {
     pub allowed_real_servers: Option<AllowedRealServers>,
     /// IPVS's timeouts on the directors; `None`: left alone.
     pub timeouts: Option<Timeouts>,
+    /// IPVS's sysctls on the directors; those that are not here: left alone.
+    pub ipvs_sysctls: BTreeMap<IpvsSysctl, i32>,
 }
 
 /// A pool of VIPs.

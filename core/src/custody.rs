@@ -12,6 +12,7 @@ use crate::ipvs::{DestinationKey, Timeouts, VirtualServerKey};
 use crate::kernel::{AddressKey, ArpSettings};
 use crate::names::LinkName;
 use crate::packet_rule::PacketRuleKey;
+use crate::sysctl::Sysctl;
 use crate::tunnel::GuePort;
 
 /// What we answer for on this node since its boot: our items, each with what came before it.
@@ -45,6 +46,8 @@ pub enum Item {
     Arp(LinkName),
     /// IPVS's timeouts.
     Timeouts,
+    /// A setting under `/proc/sys/net`.
+    Sysctl(Sysctl),
     /// A tunnel device, with whatever is on it.
     Tunnel(LinkName),
     /// A UDP port at which the kernel takes GUE in.
@@ -61,7 +64,7 @@ impl Item {
             Self::VirtualServer(key) | Self::Destination(key, _) => key.vip(),
             Self::Address(key) => Some(key.address),
             Self::PacketRule(key) => key.vip(),
-            Self::Arp(_) | Self::Timeouts | Self::Tunnel(_) | Self::GuePort(_) => None,
+            Self::Arp(_) | Self::Timeouts | Self::Sysctl(_) | Self::Tunnel(_) | Self::GuePort(_) => None,
         }
     }
 }
@@ -90,6 +93,16 @@ pub enum Claim {
         /// What we had set before that. It counts as ours too, because the change may never have been made.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         earlier: Option<Timeouts>,
+    },
+    /// A sysctl; at the end `prior` comes back where `ours` is still in place.
+    Sysctl {
+        /// What was set before.
+        prior: i32,
+        /// What we set.
+        ours: i32,
+        /// What we had set before that. It counts as ours too, because the change may never have been made.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        earlier: Option<i32>,
     },
 }
 

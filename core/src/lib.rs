@@ -41,6 +41,7 @@ pub mod report;
 pub mod scheduling;
 pub mod selector;
 pub mod status;
+pub mod sysctl;
 pub mod time;
 pub mod tunnel;
 pub mod verdict;

@@ -18,6 +18,7 @@ use crate::names::{
     Feature, GroupName, InvalidKey, LinkName, NodeName, PoolName, RealServerKey, ServiceName, as_text,
 };
 use crate::scheduling::{Scheduling, Thresholds};
+use crate::sysctl::Sysctl;
 use crate::time::Time;
 
 /// Everything that one node has to do.
@@ -62,6 +63,10 @@ pub struct NodeSettings {
     /// IPVS's timeouts; absent: left alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timeouts: Option<Timeouts>,
+    /// Sysctls by name, such as `net.ipv4.vs.conntrack`; those that are not here: left alone.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(with = "BTreeMap<String, i32>")]
+    pub sysctls: BTreeMap<Sysctl, i32>,
     /// Foreign addresses that may be silenced by hiding ARP.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     #[schemars(schema_with = "crate::ipvs::address_list_schema")]

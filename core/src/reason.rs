@@ -98,6 +98,10 @@ reasons! {
     TunnelConflict,
     /// The kernel refused an operation; the message has its error.
     KernelRefused,
+    /// The node's `/proc/sys/net` can only be read by the agent; the message says how to let it write there.
+    SysctlNotWritable,
+    /// The node's kernel has no such sysctl.
+    SysctlMissing,
     /// Two DirectorGroups want different node-wide settings on one node; the older one wins.
     NodeSettingConflict,
 
@@ -126,6 +130,14 @@ reasons! {
     AwaitingReport,
     /// A real server's node has rebooted and not reported since.
     Rebooted,
+}
+
+impl Reason {
+    /// Whether it is about node-wide settings, which are a DirectorGroup's: no service waits for them.
+    #[must_use]
+    pub fn is_of_settings(self) -> bool {
+        matches!(self, Self::SysctlNotWritable | Self::SysctlMissing)
+    }
 }
 
 impl fmt::Display for Reason {

@@ -1,6 +1,7 @@
 //! Verdicts: what the planner found of each service and group. Conditions are made of these and of reports.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::net::IpAddr;
 
 use crate::addresses::Addresses;
@@ -8,6 +9,7 @@ use crate::ipvs::PortKey;
 use crate::names::{GroupName, NodeName, PoolName, ServiceName};
 use crate::node_plan::{Revision, StageName};
 use crate::reason::Reason;
+use crate::sysctl::Sysctl;
 use crate::time::Time;
 
 /// Whether something holds, and why.
@@ -110,10 +112,37 @@ pub struct GroupVerdict {
     pub resolved: Judgement,
     /// Its directors, and whether each is believed to be alive, with the VIPs that each holds.
     pub directors: BTreeMap<NodeName, DirectorVerdict>,
-    /// Node-wide settings that lost to another group's.
-    pub setting_conflicts: BTreeMap<NodeName, GroupName>,
+    /// Nodes where a node-wide setting lost to another group's; the first one of each.
+    pub setting_conflicts: BTreeMap<NodeName, SettingConflict>,
     /// Deleted services that still have to leave.
     pub leaving: BTreeSet<Departure>,
+}
+
+/// A node-wide setting that another group's goes before, because that group is older.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SettingConflict {
+    /// The other group.
+    pub group: GroupName,
+    /// What is set.
+    pub setting: NodeSetting,
+}
+
+/// What two groups can want otherwise on one node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NodeSetting {
+    /// IPVS's timeouts.
+    Timeouts,
+    /// A sysctl.
+    Sysctl(Sysctl),
+}
+
+impl fmt::Display for NodeSetting {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Timeouts => formatter.write_str("IPVS's timeouts"),
+            Self::Sysctl(sysctl) => sysctl.fmt(formatter),
+        }
+    }
 }
 
 /// A director of a group.

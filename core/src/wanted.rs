@@ -11,6 +11,7 @@ use crate::kernel::{AddressAttributes, AddressKey, Op, Refusal, VirtualServer};
 use crate::names::{LinkName, ServiceName};
 use crate::node_report::Trouble;
 use crate::packet_rule::{PacketRuleKey, PacketRuleSettings};
+use crate::sysctl::Sysctl;
 use crate::tunnel::{GuePort, TunnelDevice};
 
 /// Our part of the kernel as it should be.
@@ -29,6 +30,8 @@ pub struct Wanted {
     pub answer: BTreeSet<LinkName>,
     /// IPVS's timeouts; `None`: as they were before us.
     pub timeouts: Option<Timeouts>,
+    /// Sysctls; those that are not here: as they were before us.
+    pub sysctls: BTreeMap<Sysctl, i32>,
     /// Tunnel devices that take in what directors send.
     pub tunnels: BTreeMap<LinkName, TunnelDevice>,
     /// The UDP ports at which GUE is taken in.
@@ -110,7 +113,7 @@ pub enum PhaseName {
     Accept,
     /// Tunnels are taken in.
     OpenTunnels,
-    /// Virtual services and timeouts are added and changed.
+    /// Virtual services, timeouts and sysctls are added and changed.
     VirtualServers,
     /// Destinations are added and changed.
     Destinations,
@@ -120,7 +123,7 @@ pub enum PhaseName {
     UnmarkPackets,
     /// Destinations are removed.
     RemoveDestinations,
-    /// Virtual services are removed; timeouts come back.
+    /// Virtual services are removed; timeouts and sysctls come back.
     RemoveVirtualServers,
     /// VIPs come to uplinks.
     Attract,

@@ -7,14 +7,17 @@ use std::net::IpAddr;
 
 use k8s_openapi::api::core::v1::Node;
 use lvs_core::addresses::Addresses;
+use kube::core::ObjectMeta;
 use lvs_core::cluster::{RealServerTarget, Service};
 use lvs_core::ipvs::{PortKey, Timeouts};
 use lvs_core::names::{BootId, NodeName, PoolName};
 use lvs_core::network::Protocol;
 use lvs_core::reason::Reason;
+use lvs_core::sysctl::IpvsSysctl;
 use lvs_core::time::Time;
-use lvs_crds::{DirectorGroup, VirtualService, director_group, node, virtual_service};
+use lvs_crds::{DirectorGroup, DirectorGroupSpec, VirtualService, director_group, node, virtual_service};
 use serde::de::DeserializeOwned;
+use serde_json::json;
 
 const EXAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/examples/lvs-notes");
 
@@ -157,4 +160,30 @@ fn an_annotation_that_cannot_be_read_is_named_and_counts_as_absent() {
         assert!(node.real_server_addresses.is_empty() && node.uplink.is_none(), "{value}");
         assert!(trouble.unwrap().message.contains(&key), "{value}");
     }
+}
+
+#[test]
+fn sysctls_are_the_numbers_that_the_kernel_takes() {
+    let spec = json!({
+        "nodeSelector": {"matchLabels": {"lvs": "director"}},
+        "pools": [{"name": "public", "addresses": ["192.168.10.40"]}],
+        "ipvsSysctls": {
+            "conntrack": "Enabled",
+            "pmtuDisc": "Disabled",
+            "secureTcp": "Always",
+            "connReuseMode": "FinWait",
+            "estimationNiceness": -5,
+        },
+    });
+    let spec: DirectorGroupSpec = serde_json::from_value(spec).unwrap();
+    let metadata = ObjectMeta { name: Some("edge".to_owned()), ..ObjectMeta::default() };
+    let found = director_group::group(&metadata, Ok(&spec)).spec.unwrap().ipvs_sysctls;
+    let expected = [
+        (IpvsSysctl::ConnReuseMode, 2),
+        (IpvsSysctl::Conntrack, 1),
+        (IpvsSysctl::EstNice, -5),
+        (IpvsSysctl::PmtuDisc, 0),
+        (IpvsSysctl::SecureTcp, 3),
+    ];
+    assert_eq!(found, expected.into());
 }

@@ -55,6 +55,11 @@ fn every_way_of_forwarding_carries_connections() -> Result<()> {
 }
 
 #[test]
+fn sysctls_are_set_and_come_back() -> Result<()> {
+    run("node-settings", 300)
+}
+
+#[test]
 fn random_tables_agree_in_the_first_half() -> Result<()> {
     run("random-tables-1", 1500)
 }

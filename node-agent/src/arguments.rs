@@ -76,6 +76,14 @@ pub struct StateFolders {
     pub run_dir: PathBuf,
 }
 
+/// What of the kernel is changed by files.
+#[derive(Debug, Clone, Args)]
+pub struct KernelFiles {
+    /// Where sysctls are written: the host's /proc/sys/net, where it is mounted so that it can be written.
+    #[arg(long, value_name = "DIR", default_value = crate::kernel::SYSCTLS)]
+    pub host_sysctls: PathBuf,
+}
+
 impl StateFolders {
     /// The file of the last good plan.
     #[must_use]
@@ -114,6 +122,9 @@ pub struct Run {
     /// Where the state is.
     #[command(flatten)]
     pub folders: StateFolders,
+    /// Where sysctls are written.
+    #[command(flatten)]
+    pub kernel_files: KernelFiles,
     /// Answer /healthz and /readyz on this address (loopback only), such as 127.0.0.1:9441.
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub health: Option<SocketAddr>,
@@ -200,6 +211,9 @@ pub struct Apply {
     /// Where the state is.
     #[command(flatten)]
     pub folders: StateFolders,
+    /// Where sysctls are written.
+    #[command(flatten)]
+    pub kernel_files: KernelFiles,
     /// How to print.
     #[arg(short, long, value_enum, default_value_t)]
     pub output: Format,
@@ -217,6 +231,9 @@ pub struct Cleanup {
     /// Where the state is.
     #[command(flatten)]
     pub folders: StateFolders,
+    /// Where sysctls are written.
+    #[command(flatten)]
+    pub kernel_files: KernelFiles,
     /// How to print.
     #[arg(short, long, value_enum, default_value_t)]
     pub output: Format,

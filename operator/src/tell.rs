@@ -27,8 +27,9 @@ pub(crate) fn tell(snapshot: &Snapshot, decided: &Plan, said: &BTreeSet<String>)
 
 fn group(what: &str, verdict: &GroupVerdict, said: &BTreeSet<String>) {
     judge(what, &verdict.accepted, &verdict.resolved, said);
-    for (node, other) in &verdict.setting_conflicts {
-        eprintln!("warning: {what}: on {node} the settings of DirectorGroup {other} count, it is older");
+    for (node, conflict) in &verdict.setting_conflicts {
+        let (group, setting) = (&conflict.group, conflict.setting);
+        eprintln!("warning: {what}: on {node} {setting} is as DirectorGroup {group} has it, it is older");
     }
 }
 

@@ -75,6 +75,6 @@ impl Draft<'_> {
 }
 
 /// The prior value where the present one is ours, else the present one: somebody else has set it since.
-pub(super) fn given_back(present: u32, prior: u32, ours: &[u32]) -> u32 {
+pub(super) fn given_back<T: PartialEq>(present: T, prior: T, ours: &[T]) -> T {
     if ours.contains(&present) { prior } else { present }
 }

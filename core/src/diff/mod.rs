@@ -13,14 +13,16 @@
 //! | no | no | yes | released from custody |
 //!
 //! Tunnel devices and GUE ports go by the same table; where somebody else's device takes the packets already, that one is
-//! used and none of ours is made (see `tunnel`). So do packet rules. Settings (ARP of a link, timeouts) always exist: custody remembers what
-//! they were and what we made of them, and each value that is still ours goes back at the end.
+//! used and none of ours is made (see `tunnel`). So do packet rules. Settings (ARP of a link, timeouts, sysctls)
+//! always exist: custody remembers what they were and what we made of them, and each value that is still ours goes back at
+//! the end.
 
 mod address;
 mod arp;
 mod packet_rule;
 mod run;
 mod servers;
+mod sysctl;
 mod table;
 mod timeouts;
 mod tunnel;
@@ -53,6 +55,7 @@ pub fn diff(wanted: &Wanted, have: &Kernel, owned: &Custody, scope: &Scope) -> (
     draft.packet_rules(scope);
     if *scope == Scope::Everything {
         draft.timeouts();
+        draft.sysctls();
         draft.tunnels();
         draft.show();
     }

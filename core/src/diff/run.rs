@@ -116,6 +116,7 @@ impl Run {
             | Op::AddVirtualServer(..)
             | Op::SetVirtualServer(..)
             | Op::SetTimeouts(_)
+            | Op::SetSysctl(..)
             | Op::AddTunnel(..)
             | Op::SetTunnel(..)
             | Op::RemoveTunnel(_)

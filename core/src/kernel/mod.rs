@@ -18,6 +18,7 @@ use crate::ipvs::{DestinationKey, DestinationSettings, Timeouts, VirtualServerKe
 use crate::names::{InvalidKey, LinkName, SchedulerName, as_text};
 use crate::network::Family;
 use crate::packet_rule::{PacketRuleKey, PacketRuleSettings};
+use crate::sysctl::Sysctl;
 use crate::tunnel::{GuePort, TunnelDevice};
 
 /// What is in the kernel, ours and everybody else's. An empty one is a node where nothing has been set up.
@@ -28,6 +29,8 @@ pub struct Kernel {
     pub virtual_servers: BTreeMap<VirtualServerKey, VirtualServer>,
     /// IPVS's timeouts; `None` where the module is not loaded.
     pub timeouts: Option<Timeouts>,
+    /// Settings under `/proc/sys/net`, as far as the kernel has them.
+    pub sysctls: BTreeMap<Sysctl, i32>,
     /// The addresses of all links.
     pub addresses: BTreeMap<AddressKey, AddressAttributes>,
     /// The ARP settings of all links, loopback included (`net.ipv4.conf.LINK`).

@@ -13,6 +13,7 @@ use crate::ipvs::{
 };
 use crate::names::LinkName;
 use crate::packet_rule::{Described, PacketRuleKey, PacketRuleSettings};
+use crate::sysctl::Sysctl;
 use crate::tunnel::{GuePort, TunnelDevice};
 
 /// One change of a kernel. It holds no heap data, so that a batch of many costs one allocation.
@@ -41,6 +42,8 @@ pub enum Op {
     RemoveDestination(VirtualServerKey, DestinationKey),
     /// Sets IPVS's timeouts (`--set`).
     SetTimeouts(Timeouts),
+    /// Sets a sysctl (`sysctl -w`).
+    SetSysctl(Sysctl, i32),
     /// Adds a tunnel device as it is to be: up, filtered loosely, with [`DUMMY_ADDRESS`](crate::tunnel::DUMMY_ADDRESS).
     AddTunnel(LinkName, TunnelDevice),
     /// Makes a tunnel device what it is to be.
@@ -75,6 +78,7 @@ impl Op {
             | Self::SetDestination(key, destination, _)
             | Self::RemoveDestination(key, destination) => Item::Destination(*key, *destination),
             Self::SetTimeouts(_) => Item::Timeouts,
+            Self::SetSysctl(sysctl, _) => Item::Sysctl(*sysctl),
             Self::AddTunnel(link, _) | Self::SetTunnel(link, _) | Self::RemoveTunnel(link) => {
                 Item::Tunnel(*link)
             }
@@ -160,6 +164,7 @@ impl fmt::Display for Op {
                 write!(formatter, "change packet rule to {}", Described(*key, *settings))
             }
             Self::RemovePacketRule(key) => write!(formatter, "remove packet rule {key}"),
+            Self::SetSysctl(sysctl, value) => write!(formatter, "set {sysctl} to {value}"),
             Self::SetTimeouts(timeouts) => write!(
                 formatter,
                 "set IPVS timeouts to tcp {} tcpfin {} udp {}",

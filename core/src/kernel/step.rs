@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::{Kernel, Op, VirtualServer};
 use crate::ipvs::{DestinationKey, DestinationSettings, ForwardingMethod, Timeouts, VirtualServerKey};
 use crate::network::Family;
+use crate::sysctl::Sysctl;
 
 /// Why a kernel refuses an operation; each stands for one errno in one place (facts measured on 6.1 and 7.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -40,6 +41,10 @@ pub enum Refusal {
     InvalidAddress,
     /// ERANGE: a weight above 2^31 − 1, or a lower threshold above the upper one.
     OutOfRange,
+    /// ENOENT: the kernel has no such sysctl.
+    NoSysctl,
+    /// EROFS or EACCES: `/proc/sys/net` can only be read where the agent runs.
+    NotWritable,
     /// ENOENT for the family: the kernel has no IPVS.
     NoIpvs,
     /// EPERM: `CAP_NET_ADMIN` is missing.
@@ -65,6 +70,8 @@ impl fmt::Display for Refusal {
             Self::NoPacketRules => "the kernel has no such packet rules (EOPNOTSUPP)",
             Self::InvalidAddress => "a real server cannot have such an address (EINVAL)",
             Self::OutOfRange => "a weight or threshold is out of range (ERANGE)",
+            Self::NoSysctl => "there is no such sysctl (ENOENT)",
+            Self::NotWritable => "it can only be read (EROFS)",
             Self::NoIpvs => "there is no IPVS (ENOENT)",
             Self::NotPermitted => "operation not permitted (EPERM)",
             Self::Other(errno) => return write!(formatter, "error {errno} of errno(3)"),
@@ -103,6 +110,7 @@ impl Kernel {
                 None => Err(Refusal::NoLink),
             },
             Op::SetTimeouts(timeouts) => self.set_timeouts(*timeouts),
+            Op::SetSysctl(sysctl, value) => self.set_sysctl(*sysctl, *value),
             Op::AddTunnel(..)
             | Op::SetTunnel(..)
             | Op::RemoveTunnel(_)
@@ -162,6 +170,16 @@ impl Kernel {
             // The other operations are not about the table (see `step`).
             _ => Ok(()),
         }
+    }
+
+    fn set_sysctl(&mut self, sysctl: Sysctl, value: i32) -> Result<(), Refusal> {
+        *self.sysctls.get_mut(&sysctl).ok_or(Refusal::NoSysctl)? = value;
+        if sysctl == Sysctl::Ipv6ForwardingAll {
+            let links =
+                self.sysctls.iter_mut().filter(|(sysctl, _)| matches!(sysctl, Sysctl::Ipv6Forwarding(_)));
+            links.for_each(|(_, there)| *there = value);
+        }
+        Ok(())
     }
 
     /// A value of 0 keeps what is there (`SET_CONFIG`).

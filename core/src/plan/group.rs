@@ -7,6 +7,7 @@ use crate::cluster::{Cluster, Group};
 use crate::ipvs::Timeouts;
 use crate::names::{GroupName, NodeName};
 use crate::node_plan::{NodePlan, NodeSettings, PlannedVip};
+use crate::sysctl::Sysctl;
 
 /// An empty plan for each node, and the plans that have done their work.
 pub(super) fn node_plans(
@@ -40,6 +41,7 @@ pub(super) fn settle_node_settings(cluster: &Cluster, plans: &mut BTreeMap<NodeN
     for (node, plan) in plans {
         plan.settings = NodeSettings {
             timeouts: timeouts(cluster, plan).map(|(_, timeouts)| timeouts),
+            sysctls: sysctls(cluster, plan).into_iter().map(|(sysctl, (_, value))| (sysctl, value)).collect(),
             allow_arp_silence: groups_of(cluster, plan, |_| true)
                 .flat_map(|(_, group)| group.allow_arp_silence.iter().copied())
                 .collect(),
@@ -54,6 +56,19 @@ pub(super) fn timeouts<'a>(cluster: &'a Cluster, plan: &NodePlan) -> Option<(&'a
     let wanting = forwarding
         .filter_map(|(name, group)| Some((group.created, name, group.spec.as_ref().ok()?.timeouts?)));
     wanting.min_by_key(|(created, name, _)| (*created, *name)).map(|(_, name, timeouts)| (name, timeouts))
+}
+
+/// The sysctls of a node, each with the group that it comes from: the oldest one of those that forward there and set it.
+pub(super) fn sysctls<'a>(cluster: &'a Cluster, plan: &NodePlan) -> BTreeMap<Sysctl, (&'a GroupName, i32)> {
+    let mut forwarding: Vec<_> = groups_of(cluster, plan, |duty| duty.forward).collect();
+    forwarding.sort_by_key(|(name, group)| (group.created, *name));
+    let mut sysctls = BTreeMap::new();
+    for (name, group) in forwarding {
+        for (sysctl, value) in group.spec.iter().flat_map(|spec| &spec.ipvs_sysctls) {
+            sysctls.entry(Sysctl::Ipvs(*sysctl)).or_insert((name, *value));
+        }
+    }
+    sysctls
 }
 
 /// The groups that have a duty of a kind on a node.

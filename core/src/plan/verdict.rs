@@ -8,12 +8,14 @@ use super::draft::{Draft, Form};
 use super::group;
 use super::holder::Holding;
 use super::past::Past;
-use crate::cluster::{Cluster, Group};
+use crate::cluster::{Cluster, Group, GroupSpec};
 use crate::names::{GroupName, NodeName, RealServerKey, ServiceName};
 use crate::node_plan::{NodePlan, PlannedRealServer, StageName};
 use crate::reason::Reason;
+use crate::sysctl::Sysctl;
 use crate::verdict::{
-    Departure, DirectorVerdict, GroupVerdict, Judgement, PartVerdict, RealServerVerdict, Verdict, VipVerdict,
+    Departure, DirectorVerdict, GroupVerdict, Judgement, NodeSetting, PartVerdict, RealServerVerdict,
+    SettingConflict, Verdict, VipVerdict,
 };
 
 type Servers = BTreeMap<RealServerKey, PlannedRealServer>;
@@ -185,12 +187,27 @@ fn fill(cluster: &Cluster, verdict: &mut GroupVerdict, name: &GroupName, node: &
         }
     }
     let forwards = duties.clone().any(|(_, duty)| duty.forward);
-    let own = cluster.groups.get(name).and_then(|group| group.spec.as_ref().ok()?.timeouts);
-    if let (true, Some(own), Some((winner, timeouts))) = (forwards, own, group::timeouts(cluster, plan))
-        && own != timeouts
-    {
-        verdict.setting_conflicts.insert(node.clone(), winner.clone());
+    let own = cluster.groups.get(name).and_then(|group| group.spec.as_ref().ok()).filter(|_| forwards);
+    if let Some(conflict) = own.and_then(|own| setting_conflict(cluster, own, plan)) {
+        verdict.setting_conflicts.insert(node.clone(), conflict);
     }
+}
+
+/// The first node-wide setting of a group that another group's goes before.
+fn setting_conflict(cluster: &Cluster, own: &GroupSpec, plan: &NodePlan) -> Option<SettingConflict> {
+    let timeouts = || {
+        let (winner, timeouts) = group::timeouts(cluster, plan)?;
+        (own.timeouts? != timeouts).then(|| (winner, NodeSetting::Timeouts))
+    };
+    let sysctls = || {
+        let lost = |(sysctl, (_, value)): &(Sysctl, (&GroupName, i32))| {
+            let Sysctl::Ipvs(ipvs) = sysctl else { return false };
+            own.ipvs_sysctls.get(ipvs).is_some_and(|own| own != value)
+        };
+        let (sysctl, (winner, _)) = group::sysctls(cluster, plan).into_iter().find(lost)?;
+        Some((winner, NodeSetting::Sysctl(sysctl)))
+    };
+    timeouts().or_else(sysctls).map(|(winner, setting)| SettingConflict { group: winner.clone(), setting })
 }
 
 /// The places of a leaving service, and the nodes that it waits for.

@@ -72,6 +72,7 @@ impl<'a> Draft<'a> {
         let mut wanted = Wanted {
             loopback: node.loopback,
             timeouts: plan.settings.timeouts,
+            sysctls: plan.settings.sysctls.clone(),
             keep_everything: !plan.complete,
             ..Wanted::default()
         };

@@ -58,12 +58,18 @@ impl Subject<'_> {
     }
 }
 
+/// Why a sysctl cannot be set, and what to do.
+const NOT_WRITABLE: &str = "the agent can only read /proc/sys/net: set the chart's agent.hostSysctls to Writable (the \
+    agent's --host-sysctls)";
+
 fn trouble(op: &Op, refusal: Refusal, subject: &Subject) -> Trouble {
     let node = &subject.local.node;
     let (reason, why) = match refusal {
         Refusal::NoScheduler => (Reason::SchedulerMissing, "the kernel has no such scheduler".to_owned()),
         Refusal::NotPermitted => (Reason::NotPermitted, "the agent needs CAP_NET_ADMIN".to_owned()),
         Refusal::NoIpvs => (Reason::IpvsMissing, NO_IPVS.to_owned()),
+        Refusal::NotWritable => (Reason::SysctlNotWritable, NOT_WRITABLE.to_owned()),
+        Refusal::NoSysctl => (Reason::SysctlMissing, refusal.to_string()),
         Refusal::NoTunnel => (Reason::TunnelMissing, no_tunnel(op)),
         Refusal::NoGue => (Reason::TunnelMissing, "the kernel has no GUE: load the module fou".to_owned()),
         Refusal::NoPacketRules => (Reason::PacketRulesMissing, no_packet_rules(op)),

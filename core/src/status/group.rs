@@ -10,7 +10,7 @@ use crate::names::NodeName;
 use crate::node_report::NO_IPVS;
 use crate::reason::Reason;
 use crate::time::Time;
-use crate::verdict::{DirectorVerdict, GroupVerdict, Judgement};
+use crate::verdict::{DirectorVerdict, GroupVerdict, Judgement, SettingConflict};
 
 /// What a user reads of a group.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -125,9 +125,9 @@ fn summary(directors: &[DirectorRow]) -> GroupSummary {
 }
 
 fn programmed(verdict: &GroupVerdict, reports: &Reports) -> Judgement {
-    if let Some((node, other)) = verdict.setting_conflicts.iter().next() {
+    if let Some((node, SettingConflict { group, setting })) = verdict.setting_conflicts.iter().next() {
         let message = format!(
-            "{node}: DirectorGroup {other} is older and has other timeouts, which count for the whole node."
+            "{node}: DirectorGroup {group} is older and sets {setting} otherwise, which counts for the whole node."
         );
         return Judgement::no(Reason::NodeSettingConflict, message);
     }

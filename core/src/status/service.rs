@@ -158,6 +158,7 @@ fn troubles<'a>(
     heard.flat_map(|(node, part)| {
         let report = reports.get(node);
         let whole = report.into_iter().flat_map(|report| &report.node.troubles);
+        let whole = whole.filter(|trouble| !trouble.reason.is_of_settings());
         let own = report.and_then(|report| report.services.get(name));
         let own = own.filter(|own| own.revision == part.revision).into_iter().flat_map(|own| &own.troubles);
         own.chain(whole).map(move |trouble| (node, trouble))

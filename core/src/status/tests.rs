@@ -7,7 +7,9 @@ use crate::addresses::Addresses;
 use crate::names::ServiceName;
 use crate::node_plan::{Revision, StageName};
 use crate::node_report::{ServiceReport, Trouble, VipReport};
-use crate::verdict::{GroupVerdict, PartVerdict, RealServerVerdict, Verdict, VipVerdict};
+use crate::verdict::{
+    GroupVerdict, NodeSetting, PartVerdict, RealServerVerdict, SettingConflict, Verdict, VipVerdict,
+};
 
 const VIP: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 168, 10, 40));
 
@@ -179,7 +181,10 @@ fn a_group_names_settings_that_lost_and_directors_that_are_silent() {
             "director-9".into(),
             crate::verdict::DirectorVerdict { alive: true, vips: [VIP].into() },
         )]),
-        setting_conflicts: BTreeMap::from([("director-9".into(), "older".into())]),
+        setting_conflicts: BTreeMap::from([(
+            "director-9".into(),
+            SettingConflict { group: "older".into(), setting: NodeSetting::Timeouts },
+        )]),
         leaving: BTreeSet::new(),
     };
     let status = group(&verdict, &Reports::new(), None, Time(0));
@@ -255,4 +260,25 @@ fn a_message_has_an_end_however_many_nodes_are_silent() {
     verdict.accepted = Judgement::no(Reason::InvalidSpec, "ü".repeat(40_000));
     let status = service(&web(), &verdict, &Reports::new(), None, Time(0));
     assert_eq!(status.conditions[0].message.chars().count(), 32768);
+}
+
+#[test]
+fn a_sysctl_that_cannot_be_set_is_the_groups_trouble_and_no_services() {
+    let mut reports = reports();
+    let director = reports.get_mut(&"director-1".into()).unwrap();
+    director.node.ipvs = true;
+    director.node.troubles.insert(Trouble::new(Reason::SysctlNotWritable, "only read"));
+    let of = |conditions: Vec<Condition>| {
+        conditions.into_iter().find(|condition| condition.kind == Programmed).unwrap().reason
+    };
+    assert_eq!(of(service(&web(), &verdict(), &reports, None, Time(0)).conditions), Reason::Programmed);
+    let group = GroupVerdict {
+        generation: 1,
+        accepted: Judgement::yes(Reason::Accepted, "In force."),
+        resolved: Judgement::yes(Reason::Resolved, "Found."),
+        directors: BTreeMap::from([("director-1".into(), crate::verdict::DirectorVerdict::default())]),
+        setting_conflicts: BTreeMap::new(),
+        leaving: BTreeSet::new(),
+    };
+    assert_eq!(of(super::group(&group, &reports, None, Time(0)).conditions), Reason::SysctlNotWritable);
 }

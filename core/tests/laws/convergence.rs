@@ -86,6 +86,10 @@ fn assert_as_wanted(have: &Kernel, node: &Node, view: &View) {
         assert!(same(wanted.tcp_fin_seconds, there.tcp_fin_seconds));
         assert!(same(wanted.udp_seconds, there.udp_seconds));
     }
+    for (sysctl, value) in &wanted.sysctls {
+        let same = have.sysctls.get(sysctl) == Some(value);
+        assert!(same || excused(Item::Sysctl(*sysctl)), "{sysctl} is not {value}");
+    }
     for (item, _) in node.custody.items() {
         let stays = item.vip().is_some_and(|vip| wanted.keep_vips.contains(&vip)) || wanted.keep_everything;
         let as_wanted = match item {
@@ -97,6 +101,7 @@ fn assert_as_wanted(have: &Kernel, node: &Node, view: &View) {
                 .is_some_and(|server| server.destinations.contains_key(&destination)),
             Item::Arp(_) => !wanted.hide.is_empty(),
             Item::Timeouts => wanted.timeouts.is_some(),
+            Item::Sysctl(sysctl) => wanted.sysctls.contains_key(&sysctl),
             Item::Tunnel(link) => wanted.tunnels.contains_key(&link),
             Item::GuePort(port) => wanted.gue_ports.contains(&port),
             Item::PacketRule(key) => wanted.packet_rules.contains_key(&key),

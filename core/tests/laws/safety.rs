@@ -99,6 +99,10 @@ impl Node {
         }
         let same = self.initial.timeouts == self.kernel.timeouts;
         assert!(same || ours(Item::Timeouts), "the timeouts are not ours and have changed");
+        for sysctl in keys(&self.initial.sysctls, &self.kernel.sysctls) {
+            let same = self.initial.sysctls.get(&sysctl) == self.kernel.sysctls.get(&sysctl);
+            assert!(same || ours(Item::Sysctl(sysctl)), "{sysctl} is not ours and has changed");
+        }
         assert_eq!(self.initial.arp_all, self.kernel.arp_all);
     }
 

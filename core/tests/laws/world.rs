@@ -17,6 +17,7 @@ use lvs_core::node_plan::{
 };
 use lvs_core::packet_rule::{PacketRuleKey, PacketRuleKind, PacketRuleSettings};
 use lvs_core::scheduling::{FormPersistence, SchedulerFlag, Scheduling, Thresholds, UdpScheduling};
+use lvs_core::sysctl::{IpvsSysctl, Sysctl};
 use lvs_core::tunnel::{GuePort, TunnelDevice, TunnelKind, link_name};
 use proptest::collection::{btree_map, btree_set, vec};
 use proptest::option;
@@ -76,10 +77,11 @@ fn kernel() -> impl Strategy<Value = Kernel> {
     let schedulers =
         prop_oneof![1 => Just(None), 2 => Just(Some(["rr", "wlc"])), 1 => Just(Some(["rr", "sh"]))];
     let table = btree_map(virtual_server_key(), foreign_virtual_server(), 0..4);
-    (table, timeouts, foreign_addresses(), arp, all, schedulers, tunnels(), packet_rules()).prop_map(
+    let settings = (timeouts, sysctls(2..5));
+    (table, settings, foreign_addresses(), arp, all, schedulers, tunnels(), packet_rules()).prop_map(
         |(
             virtual_servers,
-            timeouts,
+            (timeouts, sysctls),
             addresses,
             arp,
             arp_all,
@@ -89,6 +91,7 @@ fn kernel() -> impl Strategy<Value = Kernel> {
         )| Kernel {
             virtual_servers,
             timeouts: Some(timeouts),
+            sysctls,
             addresses,
             arp: (LINKS.iter().map(|name| link(name)).zip(arp))
                 .chain(tunnels.keys().map(|name| (*name, ArpSettings::default())))
@@ -101,6 +104,14 @@ fn kernel() -> impl Strategy<Value = Kernel> {
             schedulers: schedulers.map(|names| names.iter().map(|name| name.parse().unwrap()).collect()),
         },
     )
+}
+
+/// Some of a few sysctls; a kernel lacks one or the other.
+fn sysctls(count: std::ops::Range<usize>) -> impl Strategy<Value = BTreeMap<Sysctl, i32>> {
+    let ipvs = [IpvsSysctl::Conntrack, IpvsSysctl::DropEntry, IpvsSysctl::EstNice].map(Sysctl::Ipvs);
+    let all = [&ipvs[..], &[Sysctl::Ipv6Forwarding(link("eth0"))]].concat();
+    (subsequence(all, count), vec(0..3_i32, 4))
+        .prop_map(|(some, values)| some.into_iter().zip(values).collect())
 }
 
 /// Tunnel devices of others: what a module brings along, up or down, and some at one of our addresses or names.
@@ -237,9 +248,14 @@ fn plan() -> impl Strategy<Value = NodePlan> {
         let addresses = if allowed { vec!["192.168.10.99", "10.0.0.99"] } else { Vec::new() };
         addresses.into_iter().map(address).collect()
     });
-    let settings = (timeouts, silence, uplink).prop_map(|(timeouts, allow_arp_silence, uplink)| {
-        NodeSettings { timeouts, allow_arp_silence, uplink: uplink.map(link) }
-    });
+    let settings = (timeouts, sysctls(0..3), silence, uplink).prop_map(
+        |(timeouts, sysctls, allow_arp_silence, uplink)| NodeSettings {
+            timeouts,
+            sysctls,
+            allow_arp_silence,
+            uplink: uplink.map(link),
+        },
+    );
     (settings, vec(service(), 0..4), prop::bool::weighted(0.9)).prop_map(|(settings, services, complete)| {
         let services = services.into_iter().enumerate();
         let named =

@@ -1,6 +1,7 @@
 //! DirectorGroup: the directors, and the pools of VIPs that they hold.
 
 mod parse;
+mod sysctls;
 
 use kube::{CustomResource, KubeSchema};
 use lvs_core::status::GroupStatus;
@@ -8,6 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use parse::{group, name};
+pub use sysctls::{ConnectionReuse, Defence, IpvsSysctlsSpec, Switch, SyncPersistence};
 
 use crate::address::{networks_rule, ranges_rule};
 use crate::as_written::AsWritten;
@@ -48,6 +50,11 @@ pub struct DirectorGroupSpec {
     /// that share a director differ, the older one's are in force. Absent: left as they are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeouts: Option<TimeoutsSpec>,
+    /// IPVS's sysctls (net.ipv4.vs.*) on the directors. They count for the whole node: where DirectorGroups that share a
+    /// director differ in one, the older one's is in force. The agents need a writable /proc/sys/net for it (the chart's
+    /// agent.hostSysctls). What is absent is left as it is; what was there before comes back at the end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ipvs_sysctls: Option<IpvsSysctlsSpec>,
 }
 
 /// What a user reads of a DirectorGroup.

@@ -9,7 +9,7 @@ use lvs_core::ipvs::Timeouts;
 use lvs_core::names::{BootId, GroupName, NodeName, PoolName};
 use lvs_core::node_report::Trouble;
 
-use super::{AllowedRealServersSpec, DirectorGroupSpec, PoolSpec, TimeoutsSpec};
+use super::{AllowedRealServersSpec, DirectorGroupSpec, PoolSpec, TimeoutsSpec, sysctls};
 use crate::address;
 use crate::field::{Findings, invalid};
 use crate::metadata;
@@ -79,7 +79,15 @@ fn read(spec: &DirectorGroupSpec, mut findings: Findings) -> Result<GroupSpec, T
     let pools = pools(&spec.pools, &mut findings);
     let allowed = spec.allowed_real_servers.as_ref().map(|allowed| read_allowed(allowed, &mut findings));
     let timeouts = spec.timeouts.as_ref().and_then(|timeouts| read_timeouts(timeouts, &mut findings));
-    findings.into_result(Some(GroupSpec { node_selector, pools, allowed_real_servers: allowed, timeouts }))
+    let given = spec.ipvs_sysctls.as_ref();
+    let ipvs_sysctls = given.map(|given| sysctls::read(given, &mut findings)).unwrap_or_default();
+    findings.into_result(Some(GroupSpec {
+        node_selector,
+        pools,
+        allowed_real_servers: allowed,
+        timeouts,
+        ipvs_sysctls,
+    }))
 }
 
 fn pools(pools: &[PoolSpec], findings: &mut Findings) -> BTreeMap<PoolName, Pool> {

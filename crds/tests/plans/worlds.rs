@@ -14,10 +14,12 @@ use lvs_core::node_plan::{
 use lvs_core::node_report::{NodeFacts, NodeReport, ServiceReport, Trouble, VipReport};
 use lvs_core::reason::Reason;
 use lvs_core::scheduling::{FormPersistence, Scheduling, Thresholds, UdpScheduling};
+use lvs_core::sysctl::{IpvsSysctl, Sysctl};
 use lvs_core::time::Time;
 use proptest::collection::{btree_map, btree_set};
 use proptest::option;
 use proptest::prelude::*;
+use proptest::sample::select;
 
 fn address() -> impl Strategy<Value = IpAddr> {
     any::<IpAddr>()
@@ -129,8 +131,11 @@ pub(crate) fn plan() -> impl Strategy<Value = NodePlan> {
         tcp_fin_seconds: seconds,
         udp_seconds: seconds,
     }));
-    let settings = (timeouts, btree_set(address(), 0..3))
-        .prop_map(|(timeouts, allow_arp_silence)| NodeSettings { timeouts, allow_arp_silence, uplink: None });
+    let sysctls = btree_map(select(IpvsSysctl::ALL).prop_map(Sysctl::Ipvs), any::<i32>(), 0..3);
+    let settings =
+        (timeouts, sysctls, btree_set(address(), 0..3)).prop_map(|(timeouts, sysctls, allow_arp_silence)| {
+            NodeSettings { timeouts, sysctls, allow_arp_silence, uplink: None }
+        });
     (any::<u32>(), "[a-f0-9]{0,6}", settings, btree_map(service_name(), planned(), 0..12)).prop_map(
         |(epoch, lineage, settings, services)| NodePlan {
             epoch: u64::from(epoch),

@@ -30,7 +30,8 @@ const VALUES: &str = "In and NotIn need values";
 
 #[test]
 fn what_is_refused_and_what_is_not() {
-    let cases: Vec<Case> = [metadata(), directors(), pools(), addresses(), allowed(), timeouts()].concat();
+    let cases: Vec<Case> =
+        [metadata(), directors(), pools(), addresses(), allowed(), timeouts(), sysctls()].concat();
     check(&cases);
 }
 
@@ -161,5 +162,35 @@ fn timeouts() -> Vec<Case> {
         timeouts(30, -5, 60, Refused("tcpFinSeconds: -5 is not within")),
         timeouts(30, 5, 2_678_401, Refused("udpSeconds: 2678401 is not within")),
         ("/spec/timeouts", json!({"tcpSeconds": 30}), Refused("Required value")),
+    ]
+}
+
+fn sysctls() -> Vec<Case> {
+    let sysctl = |field: &str, value: Value, outcome| ("/spec/ipvsSysctls", json!({field: value}), outcome);
+    vec![
+        sysctl("conntrack", json!("Enabled"), Accepted),
+        sysctl("conntrack", json!(true), Refused("conntrack")),
+        sysctl("conntrack", json!("On"), Refused("conntrack")),
+        sysctl("dropEntry", json!("Automatic"), Accepted),
+        sysctl("dropEntry", json!("Enabled"), Refused("dropEntry")),
+        sysctl("connReuseMode", json!("FinWait"), Accepted),
+        sysctl("syncPersistMode", json!("Templates"), Accepted),
+        sysctl("estimationNiceness", json!(-20), Accepted),
+        sysctl("estimationNiceness", json!(20), Refused("estimationNiceness: 20 is not within")),
+        sysctl("packetsPerDrop", json!(0), Refused("packetsPerDrop: 0 is not within")),
+        sysctl(
+            "availableMemoryThresholdPages",
+            json!(-1),
+            Refused("availableMemoryThresholdPages: -1 is not within"),
+        ),
+        sysctl("syncPorts", json!(64), Accepted),
+        sysctl("syncPorts", json!(3), Refused("syncPorts is no power of 2")),
+        sysctl("syncPorts", json!(128), Refused("syncPorts: 128 is not within")),
+        sysctl("syncQueueMessages", json!(0), Refused("syncQueueMessages: 0 is not within")),
+        sysctl("syncRefreshPeriodSeconds", json!(-1), Refused("syncRefreshPeriodSeconds: -1 is not within")),
+        sysctl("syncRetries", json!(4), Refused("syncRetries: 4 is not within")),
+        sysctl("syncSocketBytes", json!(-1), Refused("syncSocketBytes: -1 is not within")),
+        sysctl("syncVersion", json!(2), Refused("syncVersion: 2 is not within")),
+        sysctl("conn_reuse_mode", json!(1), Refused("conn_reuse_mode")),
     ]
 }

@@ -10,6 +10,7 @@ pub mod every_setting;
 pub mod foreign;
 pub mod killed;
 pub mod lab_itself;
+pub mod node_settings;
 pub mod one_answer;
 pub mod random_tables;
 pub mod recipe;
@@ -54,6 +55,7 @@ pub fn all() -> impl Iterator<Item = &'static Scenario> {
         random_tables::SCENARIOS,
         every_setting::SCENARIOS,
         every_forwarding::SCENARIOS,
+        node_settings::SCENARIOS,
         one_answer::SCENARIOS,
         killed::SCENARIOS,
         troubles::SCENARIOS,

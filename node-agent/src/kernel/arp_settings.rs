@@ -43,7 +43,8 @@ pub(super) fn parse(af_spec: &[u8]) -> Result<Option<Conf>, DecodeError> {
     Ok(arp.zip(setting(IPV4_DEVCONF_RP_FILTER)?).map(|(arp, rp_filter)| Conf { arp, rp_filter }))
 }
 
-fn find(nest: &[u8], wanted: u16) -> Result<Option<&[u8]>, DecodeError> {
+/// The value of an attribute in a nest.
+pub(super) fn find(nest: &[u8], wanted: u16) -> Result<Option<&[u8]>, DecodeError> {
     for attribute in attributes(nest) {
         let (kind, value) = attribute?;
         if kind == wanted {

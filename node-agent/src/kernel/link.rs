@@ -14,6 +14,7 @@ use super::arp_settings;
 use super::error::Error;
 use super::rtnetlink::{DUMP, attributes, behind, message};
 use super::socket::Socket;
+use super::sysctl;
 use super::tunnel;
 
 // linux/rtnetlink.h, linux/if_link.h
@@ -44,6 +45,8 @@ pub(super) struct Found {
     pub(super) link: Link,
     /// Its own ARP settings; none where it takes no part in IPv4.
     pub(super) arp: Option<ArpSettings>,
+    /// Its own `forwarding` of IPv6; none where it takes no part in IPv6.
+    pub(super) ipv6_forwarding: Option<i32>,
     /// The tunnel that it is the end of.
     pub(super) tunnel: Option<TunnelDevice>,
 }
@@ -88,6 +91,7 @@ impl Links {
 fn parse(payload: &[u8]) -> Result<(String, Found), DecodeError> {
     let header = LinkHeader::parse(payload)?;
     let (mut name, mut mac, mut conf, mut ends) = (String::new(), None, None, None);
+    let mut ipv6_forwarding = None;
     for attribute in attributes(behind(payload, LINK_HEADER_LENGTH)) {
         match attribute? {
             (IFLA_IFNAME, value) => {
@@ -97,7 +101,10 @@ fn parse(payload: &[u8]) -> Result<(String, Found), DecodeError> {
             (IFLA_ADDRESS, value) if header.link_layer_type == LinkLayerType::Ether => {
                 mac = value.try_into().ok().map(MacAddress);
             }
-            (IFLA_AF_SPEC, value) => conf = arp_settings::parse(value)?,
+            (IFLA_AF_SPEC, value) => {
+                conf = arp_settings::parse(value)?;
+                ipv6_forwarding = sysctl::ipv6_forwarding(value)?;
+            }
             (IFLA_LINKINFO, value) => ends = tunnel::parse(value)?,
             _ => {}
         }
@@ -113,7 +120,7 @@ fn parse(payload: &[u8]) -> Result<(String, Found), DecodeError> {
     };
     let rp_filter = conf.map_or(0, |conf| conf.rp_filter);
     let tunnel = ends.map(|ends| ends.device(link.up, rp_filter));
-    Ok((name, Found { link, arp: conf.map(|conf| conf.arp), tunnel }))
+    Ok((name, Found { link, arp: conf.map(|conf| conf.arp), ipv6_forwarding, tunnel }))
 }
 
 /// What names a link in a request. With index 0 beside it the kernel finds the link by this, so that none that took over
@@ -168,7 +175,7 @@ mod tests {
         let mac = Some(MacAddress([2, 0, 0, 0, 0, 1]));
         let link = Link { index: 7, mac, up: true, loopback: false, arp: true, addresses: BTreeSet::new() };
         let arp = Some(ArpSettings { ignore: 19, announce: 18 });
-        assert_eq!(found, Found { link, arp, tunnel: None });
+        assert_eq!(found, Found { link, arp, ipv6_forwarding: None, tunnel: None });
     }
 
     #[test]
@@ -194,6 +201,7 @@ mod tests {
         fn no_bytes_are_too_strange(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..200)) {
             let _ = parse(&bytes);
             let _ = arp_settings::parse(&bytes);
+            let _ = sysctl::ipv6_forwarding(&bytes);
         }
     }
 }

@@ -4,7 +4,7 @@
 //!  Linux::observe --> Kernel, links, routes, modules       Linux::apply <-- the operations of one phase
 //!     |        |                                              |        |
 //!  ipvs, gue, link, address, route                       ipvs, gue,  address, arp_settings, tunnel
-//!  packet_rules                                          packet_rules
+//!  packet_rules, sysctl                                  packet_rules, sysctl
 //!     |        |                                              |        |
 //!     +---- socket (netlink) ---------------------------------+--------+
 //!
@@ -29,12 +29,14 @@ mod probe;
 mod route;
 mod rtnetlink;
 mod socket;
+mod sysctl;
 mod tunnel;
 mod watch;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::net::IpAddr;
+use std::path::{Path as FilePath, PathBuf};
 
 use lvs_core::custody::Item;
 use lvs_core::ipvs::{Timeouts, VirtualServerKey};
@@ -42,11 +44,13 @@ use lvs_core::kernel::{Kernel, Op, Refusal};
 use lvs_core::local::{Link, Path, ProbeOutcome};
 use lvs_core::names::LinkName;
 use lvs_core::network::Prefix;
+use lvs_core::sysctl::Sysctl;
 use netlink_sys::protocols::{NETLINK_GENERIC, NETLINK_ROUTE};
 use nix::errno::Errno;
 
 pub use error::{Cause, Error};
 pub use ipvs::{IpvsModule, Sentry, VirtualServers};
+pub use sysctl::SYSCTLS;
 pub use watch::Watch;
 
 use crate::crash_point;
@@ -64,6 +68,8 @@ pub struct Linux {
     packet_rules: PacketRules,
     /// Whether packet rules are looked at.
     looks_at_packet_rules: bool,
+    /// Where sysctls are written.
+    sysctls: PathBuf,
 }
 
 /// Everything that was read of the kernel at one time.
@@ -97,12 +103,18 @@ impl Linux {
             modules: Modules::of(release.trim()),
             packet_rules: PacketRules::default(),
             looks_at_packet_rules: false,
+            sysctls: SYSCTLS.into(),
         })
     }
 
     /// Whether packet rules are looked at from now on. A node that needs none does not have to have nftables.
     pub fn look_at_packet_rules(&mut self, needed: bool) {
         self.looks_at_packet_rules = needed;
+    }
+
+    /// Writes sysctls from now on in a folder that stands for [`SYSCTLS`] and can be written.
+    pub fn write_sysctls_in(&mut self, folder: &FilePath) {
+        self.sysctls = folder.to_owned();
     }
 
     /// Reads everything, and changes nothing but that it loads IPVS where `module` says so.
@@ -167,7 +179,10 @@ impl Linux {
             left_out: links.left_out,
             ..Observation::default()
         };
+        observation.kernel.sysctls = sysctl::read()?;
         for (name, found) in links.found {
+            let forwarding = found.ipv6_forwarding.map(|value| (Sysctl::Ipv6Forwarding(name), value));
+            observation.kernel.sysctls.extend(forwarding);
             observation.kernel.arp.extend(found.arp.map(|settings| (name, settings)));
             observation.kernel.tunnels.extend(found.tunnel.map(|tunnel| (name, tunnel)));
             observation.links.insert(name, found.link);
@@ -236,6 +251,7 @@ impl Linux {
     fn apply_to_network(&mut self, op: &Op) -> Result<(), Error> {
         let route = &mut self.route;
         match op {
+            Op::SetSysctl(sysctl, value) => sysctl::set(&self.sysctls, *sysctl, *value),
             Op::SetArp(link, settings) => arp_settings::set(route, *link, *settings),
             Op::AddAddress(key, attributes) => address::add(route, key, attributes),
             Op::SetAddress(key, attributes) => {
@@ -303,6 +319,7 @@ impl Way {
 /// What an error of an operation that is not about IPVS means to core.
 fn refusal(op: &Op, error: &Error) -> Refusal {
     match error.errno() {
+        errno if matches!(op, Op::SetSysctl(..)) => sysctl::refusal(errno),
         Errno::EOPNOTSUPP if matches!(op, Op::AddTunnel(..) | Op::SetTunnel(..)) => Refusal::NoTunnel,
         Errno::ENOENT if matches!(op, Op::OpenGuePort(_)) => Refusal::NoGue,
         Errno::EADDRINUSE => Refusal::PortTaken,

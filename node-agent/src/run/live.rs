@@ -10,6 +10,7 @@ use lvs_core::kernel::{Kernel, Op, Refusal};
 use lvs_core::local::{Local, Path, ProbeOutcome};
 use lvs_core::names::LinkName;
 use lvs_core::node_plan::NodePlan;
+use lvs_core::sysctl::Sysctl;
 use lvs_core::time::Monotonic;
 
 use super::host::{Attention, Host, Sight};
@@ -73,6 +74,13 @@ impl Live {
             paths: Paths { known: BTreeMap::new(), wanted: BTreeSet::new(), at: now, stale },
             left_out: BTreeSet::new(),
         })
+    }
+
+    /// Writes sysctls in this folder (see [`Linux::write_sysctls_in`]).
+    #[must_use]
+    pub fn with_sysctls_in(mut self, folder: &std::path::Path) -> Self {
+        self.linux.write_sysctls_in(folder);
+        self
     }
 
     /// To be set where routes may have changed.
@@ -199,7 +207,8 @@ fn exchange_network(have: &mut Kernel, now: &Kernel) -> bool {
 /// Whether anything that the plan wants stands in the IPVS table.
 fn needs_ipvs(plan: &NodePlan) -> bool {
     let forwards = plan.services.values().flat_map(|part| part.vips.values()).any(|vip| vip.forward);
-    forwards || plan.settings.timeouts.is_some()
+    let sysctls = plan.settings.sysctls.keys().any(|sysctl| matches!(sysctl, Sysctl::Ipvs(_)));
+    forwards || sysctls || plan.settings.timeouts.is_some()
 }
 
 /// The RIPs that a plan names.

@@ -34,7 +34,7 @@ use lvs_core::node_report::{NodeFacts, NodeReport};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use crate::arguments::{self, StateFolders};
+use crate::arguments;
 use crate::custody::{Journal, Subject};
 use crate::kernel::Watch;
 use crate::local::{api_servers, privileges};
@@ -75,7 +75,7 @@ async fn supervise(arguments: &arguments::Run) -> anyhow::Result<()> {
     }
     let (wake, wakes) = std::sync::mpsc::channel();
     let (reports, reported) = watch::channel(None);
-    let worker = worker(lasting, &arguments.folders, &source, reports, health)?;
+    let worker = worker(lasting, arguments, &source, reports, health)?;
     let stop = worker.engine.stop.clone();
     let routes_changed = worker.engine.host.routes_changed();
     let mut thread = tokio::task::spawn_blocking(move || worker.run(&wakes));
@@ -111,7 +111,7 @@ async fn supervise(arguments: &arguments::Run) -> anyhow::Result<()> {
 /// The worker, with what lies on disk.
 fn worker(
     lasting: Local,
-    folders: &StateFolders,
+    arguments: &arguments::Run,
     source: &Source,
     reports: watch::Sender<Option<NodeReport>>,
     health: Arc<Health>,
@@ -122,6 +122,7 @@ fn worker(
     }
     let node = lasting.node.clone();
     let known = unseen(&lasting);
+    let folders = &arguments.folders;
     let ledger = Ledger::on_disk(Journal::open(&folders.custody(), &Subject::here(&lasting.boot_id)?)?);
     let copy = folders.plan_copy();
     let (plan, seen) = kept_plan(&copy, &node);
@@ -129,7 +130,8 @@ fn worker(
         Source::Api(clients) => api_servers::follow(clients.server.clone()),
         Source::Folder(_) | Source::File(_) | Source::Given(_) => Arc::default(),
     };
-    let engine = Engine::new(Live::open(lasting, api_servers, Purpose::Change)?, ledger);
+    let live = Live::open(lasting, api_servers, Purpose::Change)?;
+    let engine = Engine::new(live.with_sysctls_in(&arguments.kernel_files.host_sysctls), ledger);
     let announcer = Announcer::default();
     let (refused, failing, news, unpublished) = (None, None, News::Everything, true);
     Ok(Worker {

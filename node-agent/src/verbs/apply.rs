@@ -12,7 +12,7 @@ use super::diff::{NamedTrouble, held, troubles};
 use super::stand::Standing;
 use super::{print, text};
 use crate::arguments;
-use crate::arguments::StateFolders;
+use crate::arguments::{KernelFiles, StateFolders};
 use crate::custody::{Journal, Subject};
 use crate::local::api_servers::Known;
 use crate::plan_source::once;
@@ -57,7 +57,7 @@ pub fn run(arguments: &arguments::Apply) -> anyhow::Result<bool> {
     once::require_this_host(&arguments.origin, &arguments.node, &node)?;
     let _lock = Lock::take()?;
     require_present(&arguments.folders, &node, &plan)?;
-    let mut engine = here(&arguments.folders, crate::local::lasting(&node)?)?;
+    let mut engine = here(&arguments.folders, &arguments.kernel_files, crate::local::lasting(&node)?)?;
     let outcome = engine.pass(&plan)?;
     Announcer::default().announce(&engine.view, &mut engine.host);
     report(arguments.output, &engine.view, &outcome, false)
@@ -80,9 +80,14 @@ fn require_present(folders: &StateFolders, node: &NodeName, plan: &NodePlan) -> 
 }
 
 /// An engine for this node, with its custody.
-pub(super) fn here(folders: &StateFolders, lasting: lvs_core::local::Local) -> anyhow::Result<Engine<Live>> {
+pub(super) fn here(
+    folders: &StateFolders,
+    kernel_files: &KernelFiles,
+    lasting: lvs_core::local::Local,
+) -> anyhow::Result<Engine<Live>> {
     let ledger = Ledger::on_disk(Journal::open(&folders.custody(), &Subject::here(&lasting.boot_id)?)?);
-    Ok(Engine::new(Live::open(lasting, Known::default(), Purpose::Change)?, ledger))
+    let live = Live::open(lasting, Known::default(), Purpose::Change)?;
+    Ok(Engine::new(live.with_sysctls_in(&kernel_files.host_sysctls), ledger))
 }
 
 /// Prints an outcome. Whether nothing failed, is held, or is in the way.

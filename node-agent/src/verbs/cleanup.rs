@@ -33,7 +33,7 @@ pub fn run(arguments: &arguments::Cleanup) -> anyhow::Result<bool> {
         }
         _ => {}
     }
-    let mut engine = apply::here(&arguments.folders, crate::local::lasting(&node)?)?;
+    let mut engine = apply::here(&arguments.folders, &arguments.kernel_files, crate::local::lasting(&node)?)?;
     let outcome = engine.pass(&nothing)?;
     apply::report(arguments.output, &engine.view, &outcome, false)?;
     let left = engine.ledger.custody();

@@ -31,6 +31,12 @@ pub fn kernel(kernel: &Kernel) -> String {
     }
     tunnels(&mut text, kernel);
     packet_rules(&mut text, kernel);
+    if !kernel.sysctls.is_empty() {
+        text.push_str("Sysctls\n");
+    }
+    for (sysctl, value) in &kernel.sysctls {
+        let _ = writeln!(text, "  {sysctl} = {value}");
+    }
     text.push_str("ARP settings (arp_ignore arp_announce)\n");
     arp_line(&mut text, "all", kernel.arp_all);
     for (link, settings) in &kernel.arp {
@@ -183,6 +189,7 @@ pub fn item(item: &Item) -> String {
         Item::Address(key) => format!("address {key}"),
         Item::Arp(link) => format!("ARP of {link}"),
         Item::Timeouts => "IPVS timeouts".to_owned(),
+        Item::Sysctl(sysctl) => format!("sysctl {sysctl}"),
         Item::Tunnel(link) => format!("tunnel device {link}"),
         Item::GuePort(port) => format!("GUE at {port}"),
         Item::PacketRule(key) => format!("packet rule {key}"),

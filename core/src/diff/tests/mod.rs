@@ -8,6 +8,7 @@ use crate::kernel::{AddressAttributes, ArpSettings, Refusal};
 use crate::network::Family;
 use crate::reason::Reason;
 use crate::render::render;
+use crate::sysctl::{IpvsSysctl, Sysctl};
 
 const SERVER: &str = "TCP 192.168.10.40:80";
 

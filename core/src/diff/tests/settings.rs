@@ -110,3 +110,50 @@ fn equal_timeouts_are_used_and_a_missing_module_is_no_error() {
     node.kernel.timeouts = None;
     assert!(node.diff().0.is_empty());
 }
+
+#[test]
+fn a_sysctl_comes_back_where_it_is_still_ours() {
+    let [conntrack, sloppy] = [IpvsSysctl::Conntrack, IpvsSysctl::SloppyTcp].map(Sysctl::Ipvs);
+    let mut node = settled();
+    node.kernel.sysctls = [(conntrack, 0), (sloppy, 0)].into();
+    node.wanted.sysctls = [(conntrack, 1), (sloppy, 1)].into();
+    assert_eq!(node.left(), ["set net.ipv4.vs.conntrack to 1", "set net.ipv4.vs.sloppy_tcp to 1"]);
+    node.work();
+    assert!(node.diff().0.is_empty());
+    node.wanted.sysctls = [(conntrack, 2), (sloppy, 1)].into();
+    node.work();
+    node.kernel.sysctls.insert(sloppy, 7);
+    node.wanted.sysctls.clear();
+    node.work();
+    assert_eq!(node.kernel.sysctls, [(conntrack, 0), (sloppy, 7)].into());
+    assert!(!node.owned.holds(&Item::Sysctl(conntrack)));
+}
+
+#[test]
+fn a_sysctl_whose_change_was_only_written_down_comes_back_too() {
+    let sysctl = Sysctl::Ipvs(IpvsSysctl::SyncRetries);
+    let mut node = settled();
+    node.kernel.sysctls = [(sysctl, 0)].into();
+    node.wanted.sysctls = [(sysctl, 1)].into();
+    node.work();
+    // Killed between the journal and the kernel.
+    let claim = Claim::Sysctl { prior: 0, ours: 2, earlier: Some(1) };
+    node.owned.record(&Record::Take(Item::Sysctl(sysctl), claim));
+    node.wanted.sysctls.clear();
+    node.work();
+    assert_eq!(node.kernel.sysctls[&sysctl], 0);
+}
+
+#[test]
+fn a_sysctl_that_the_kernel_lacks_is_named_and_the_others_are_set() {
+    let [conntrack, nice] = [IpvsSysctl::Conntrack, IpvsSysctl::EstNice].map(Sysctl::Ipvs);
+    let mut node = settled();
+    node.kernel.sysctls = [(conntrack, 0)].into();
+    node.wanted.sysctls = [(conntrack, 1), (nice, 5)].into();
+    assert_eq!(node.held(), [(Item::Sysctl(nice), Reason::SysctlMissing)]);
+    assert_eq!(node.left(), ["set net.ipv4.vs.conntrack to 1"]);
+    // Before the module is there none is missing.
+    node.kernel.timeouts = None;
+    node.kernel.sysctls.clear();
+    assert_eq!(node.held(), []);
+}

@@ -5,8 +5,9 @@ use crate::cluster::{AllowedRealServers, RealServerSpec, RealServerTarget};
 use crate::node_report::Trouble;
 use crate::plan::{plan, settled, unseen};
 use crate::reason::Reason;
+use crate::sysctl::{IpvsSysctl, Sysctl};
 use crate::time::Time;
-use crate::verdict::Verdict;
+use crate::verdict::{NodeSetting, SettingConflict, Verdict};
 
 fn verdict(world: &World, name: &str) -> Verdict {
     plan(&world.cluster, Time(0)).0.verdicts[&service_name(name)].clone()
@@ -294,4 +295,31 @@ fn what_an_incomplete_snapshot_may_hide_is_named() {
     world.cluster.complete = false;
     let hidden = unseen(&world.cluster).unwrap();
     assert_eq!((hidden.nodes, hidden.groups), (["c".into()].into(), ["edge".into()].into()));
+}
+
+#[test]
+fn of_two_groups_on_one_node_the_older_ones_sysctl_counts() {
+    let mut world = World::new();
+    let group = |world: &World, created, vip: &str, sysctls: &[(IpvsSysctl, i32)]| {
+        let mut group = world.cluster.groups[&"edge".into()].clone();
+        let Ok(spec) = &mut group.spec else { panic!("no spec") };
+        group.created = Time(created);
+        spec.pools.get_mut(&"public".into()).unwrap().addresses = vec![vip.parse().unwrap()];
+        spec.ipvs_sysctls = sysctls.iter().copied().collect();
+        group
+    };
+    let (conntrack, sloppy) = (IpvsSysctl::Conntrack, IpvsSysctl::SloppyTcp);
+    let older = group(&world, 0, "192.168.10.40", &[(conntrack, 1)]);
+    let younger = group(&world, 9, "192.168.10.41", &[(conntrack, 0), (sloppy, 1)]);
+    world.cluster.groups = [("z".into(), older), ("a".into(), younger)].into();
+    world.direct("b", false);
+    world.apply("web", &[40], &["c"]);
+    world.apply("shop", &[41], &["c"]);
+    let decided = plan(&world.cluster, Time(0)).0;
+    let expected = [(Sysctl::Ipvs(conntrack), 1), (Sysctl::Ipvs(sloppy), 1)];
+    assert_eq!(decided.nodes[&"a".into()].settings.sysctls, expected.into());
+    let conflict =
+        SettingConflict { group: "z".into(), setting: NodeSetting::Sysctl(Sysctl::Ipvs(conntrack)) };
+    assert_eq!(decided.groups[&"a".into()].setting_conflicts, [("a".into(), conflict)].into());
+    assert_eq!(decided.groups[&"z".into()].setting_conflicts, [].into());
 }

@@ -86,6 +86,7 @@ impl World {
             pools: [("public".into(), pool)].into(),
             allowed_real_servers: None,
             timeouts: None,
+            ipvs_sysctls: BTreeMap::new(),
         };
         let group = Group {
             created: Time(0),

@@ -41,6 +41,7 @@ pub(super) fn request(op: &Op) -> Option<Request> {
         | Op::AddAddress(..)
         | Op::SetAddress(..)
         | Op::RemoveAddress(_)
+        | Op::SetSysctl(..)
         | Op::AddTunnel(..)
         | Op::SetTunnel(..)
         | Op::RemoveTunnel(_)

@@ -1,0 +1,131 @@
+//! IPVS's sysctls: set where they can be written, named where they cannot, and given back.
+
+use anyhow::{Result, ensure};
+use serde_json::Value;
+
+use super::{Bench, KernelNeeds, Scenario, typed};
+use crate::fleet::{Fleet, PATIENCE, example};
+use crate::lab::Topology;
+use crate::lab::process::wait_until;
+
+/// The scenarios of this module.
+pub const SCENARIOS: &[Scenario] = &[Scenario {
+    name: "node-settings",
+    rows: &["m"],
+    needs_ipvs: true,
+    kernel: KernelNeeds::Common,
+    run: node_settings,
+}];
+
+const DIRECTOR: &str = "director-1";
+
+/// What the group asks for; the last is newer than the lab's kernel.
+const WANTED: &str = "  ipvsSysctls:
+    conntrack: Enabled
+    sloppyTcp: Enabled
+    connReuseMode: FinWait
+    dropEntry: Automatic
+    syncRetries: 2
+    estimationNiceness: -5
+";
+
+/// Each of the kernel's own values, and what becomes of it.
+const SYSCTLS: [(&str, &str, &str); 5] = [
+    ("conntrack", "0", "1"),
+    ("sloppy_tcp", "1", "1"),
+    ("conn_reuse_mode", "1", "2"),
+    ("drop_entry", "3", "1"),
+    ("sync_retries", "0", "2"),
+];
+
+/// An agent that may only read `/proc/sys/net`, as in a container.
+const READ_ONLY: [&str; 4] = [
+    "sh",
+    "-c",
+    "mkdir -p /tmp/sysctls && mount --bind /proc/sys/net /tmp/sysctls && mount -o remount,bind,ro /tmp/sysctls \
+     && exec \"$@\" --host-sysctls /tmp/sysctls",
+    "sh",
+];
+
+fn node_settings(bench: &mut Bench) -> Result<Value> {
+    let mut fleet = Fleet::new(bench, Topology::lan().only(&[DIRECTOR, "rs-1", "rs-2", "client"]))?;
+    // Two that are not as the kernel has them at first: one is as wanted, and is not ours.
+    for (name, before, _) in SYSCTLS {
+        set(&fleet, name, before)?;
+    }
+    fleet.apply("directorgroup.yaml", &(example("directorgroup.yaml")? + WANTED))?;
+    fleet.apply("nodes.yaml", &example("nodes.yaml")?)?;
+    fleet.apply("virtualservice.yaml", &example("virtualservice.yaml")?)?;
+    fleet.start_operator()?;
+    fleet.start_agents(&["rs-1", "rs-2"])?;
+    fleet.start_agent_through(DIRECTOR, &READ_ONLY)?;
+    let sentence = trouble(&fleet, "SysctlNotWritable")?;
+    ensure!(sentence.contains("agent.hostSysctls"), "{sentence}");
+    fleet.wait_ready("web")?;
+    ensure_values(&fleet, |(name, before, _)| (name, before))?;
+    bench.case("where /proc/sys/net can only be read, that is said, and services go on");
+
+    fleet.kill_agent(DIRECTOR)?;
+    fleet.start_agent(DIRECTOR, &[])?;
+    wait_until("the sysctls are as the group wants them", PATIENCE, || {
+        ensure_values(&fleet, |(name, _, after)| (name, after)).map(|()| true)
+    })?;
+    let sentence = trouble(&fleet, "SysctlMissing")?;
+    ensure!(sentence.contains("net.ipv4.vs.est_nice"), "{sentence}");
+    bench.case("they are set, and one that the kernel lacks is named");
+
+    set(&fleet, "sync_retries", "1")?;
+    wait_until("what somebody else sets is set again", PATIENCE, || {
+        ensure!(value(&fleet, "sync_retries")? == "2", "it is not");
+        Ok(true)
+    })?;
+    bench.case("what somebody else sets is set again");
+
+    fleet.apply("directorgroup.yaml", &example("directorgroup.yaml")?)?;
+    wait_until("the sysctls are as they were", PATIENCE, || {
+        ensure_values(&fleet, |(name, before, _)| (name, before)).map(|()| true)
+    })?;
+    bench.case("what was there comes back");
+    fleet.delete("virtualservice.yaml")?;
+    fleet.wait_clean(&[DIRECTOR])?;
+    typed(())
+}
+
+/// Waits for a trouble of the director, and returns its sentence.
+fn trouble(fleet: &Fleet, reason: &str) -> Result<String> {
+    let mut sentence = String::new();
+    wait_until(&format!("the director says {reason}"), PATIENCE, || {
+        let report = fleet.report(DIRECTOR)?;
+        let troubles =
+            report.iter().filter_map(|document| document["status"]["troubles"].as_array()).flatten();
+        let said: Vec<&Value> = troubles.collect();
+        let found = said.iter().find(|trouble| trouble["reason"] == reason);
+        ensure!(found.is_some(), "it says {said:?}");
+        sentence = found.and_then(|trouble| trouble["message"].as_str()).unwrap_or_default().to_owned();
+        Ok(true)
+    })?;
+    Ok(sentence)
+}
+
+fn ensure_values(
+    fleet: &Fleet,
+    wanted: impl Fn((&'static str, &'static str, &'static str)) -> (&'static str, &'static str),
+) -> Result<()> {
+    for (name, wanted) in SYSCTLS.map(wanted) {
+        let found = value(fleet, name)?;
+        ensure!(found == wanted, "{name} is {found}, not {wanted}");
+    }
+    Ok(())
+}
+
+fn path(name: &str) -> String {
+    format!("/proc/sys/net/ipv4/vs/{name}")
+}
+
+fn value(fleet: &Fleet, name: &str) -> Result<String> {
+    Ok(fleet.host(DIRECTOR)?.read_file(&path(name))?.trim().to_owned())
+}
+
+fn set(fleet: &Fleet, name: &str, value: &str) -> Result<()> {
+    fleet.host(DIRECTOR)?.write_file(&path(name), value)
+}
