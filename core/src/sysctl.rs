@@ -67,7 +67,7 @@ ipvs_sysctls! {
     IgnoreTunneled = "ignore_tunneled",
     /// 1: a packet of a real server without a connection is answered by an ICMP error.
     NatIcmpSend = "nat_icmp_send",
-    /// 1: a packet too long for the way is refused with FRAG_NEEDED; 0: a tunnel's outer packet is fragmented.
+    /// 1: a packet too long for the way is refused by an ICMP error; 0: a tunnel's outer packet is fragmented.
     PmtuDisc = "pmtu_disc",
     /// 1: rates are estimated.
     RunEstimation = "run_estimation",

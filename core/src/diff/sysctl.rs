@@ -18,7 +18,7 @@ impl Draft<'_> {
         for item in owned.but_destinations() {
             match item {
                 Item::Sysctl(sysctl) if !wanted.sysctls.contains_key(sysctl) => {
-                    self.give_sysctl_back(*sysctl)
+                    self.give_sysctl_back(*sysctl);
                 }
                 _ => {}
             }

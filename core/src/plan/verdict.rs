@@ -197,7 +197,7 @@ fn fill(cluster: &Cluster, verdict: &mut GroupVerdict, name: &GroupName, node: &
 fn setting_conflict(cluster: &Cluster, own: &GroupSpec, plan: &NodePlan) -> Option<SettingConflict> {
     let timeouts = || {
         let (winner, timeouts) = group::timeouts(cluster, plan)?;
-        (own.timeouts? != timeouts).then(|| (winner, NodeSetting::Timeouts))
+        (own.timeouts? != timeouts).then_some((winner, NodeSetting::Timeouts))
     };
     let sysctls = || {
         let lost = |(sysctl, (_, value)): &(Sysctl, (&GroupName, i32))| {

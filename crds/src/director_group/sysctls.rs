@@ -14,7 +14,7 @@ use crate::field::Findings;
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("!has(self.syncPorts) || self.syncPorts in [1, 2, 4, 8, 16, 32, 64]").message("syncPorts is no power of 2: write 1, 2, 4, 8, 16, 32 or 64"))]
 pub struct IpvsSysctlsSpec {
-    /// am_droprate: where dropPacket is Always, one packet in so many is dropped, 1 to 2147483647. The kernel's own value
+    /// `am_droprate`: where `dropPacket` is Always, one packet in so many is dropped, 1 to 2147483647. The kernel's own value
     /// is 10.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
@@ -24,18 +24,18 @@ pub struct IpvsSysctlsSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub available_memory_threshold_pages: Option<i32>,
-    /// backup_only: whether a node on which a backup sync daemon runs forwards nothing, so that no packet goes in a loop
+    /// `backup_only`: whether a node on which a backup sync daemon runs forwards nothing, so that no packet goes in a loop
     /// between directors.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Switch")]
     pub backup_only: Option<Switch>,
-    /// cache_bypass: whether a packet for which there is no real server goes on to its original destination, in
+    /// `cache_bypass`: whether a packet for which there is no real server goes on to its original destination, in
     /// transparent web caches.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Switch")]
     pub cache_bypass: Option<Switch>,
-    /// conn_reuse_mode: when a new connection from an address and port that the director still knows is scheduled anew:
-    /// Never, in TimeWait (the kernel's own; with direct routing that state is not seen), or in FinWait too (with direct
+    /// `conn_reuse_mode`: when a new connection from an address and port that the director still knows is scheduled anew:
+    /// Never, in `TimeWait` (the kernel's own; with direct routing that state is not seen), or in `FinWait` too (with direct
     /// routing the last state that is seen).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "ConnectionReuse")]
@@ -44,90 +44,90 @@ pub struct IpvsSysctlsSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Switch")]
     pub conntrack: Option<Switch>,
-    /// drop_entry: when half-open connections are dropped at random, against a flood of SYNs.
+    /// `drop_entry`: when half-open connections are dropped at random, against a flood of SYNs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Defence")]
     pub drop_entry: Option<Defence>,
-    /// drop_packet: when packets are dropped before they reach a real server.
+    /// `drop_packet`: when packets are dropped before they reach a real server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Defence")]
     pub drop_packet: Option<Defence>,
-    /// est_nice: the niceness of the threads that estimate rates, -20 to 19. Linux 6.2 and later.
+    /// `est_nice`: the niceness of the threads that estimate rates, -20 to 19. Linux 6.2 and later.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = -20, max = 19))]
     pub estimation_niceness: Option<i32>,
-    /// expire_nodest_conn: whether a connection whose real server was removed is ended at once (Enabled), or its packets
+    /// `expire_nodest_conn`: whether a connection whose real server was removed is ended at once (Enabled), or its packets
     /// are dropped until it times out or the real server is back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Switch")]
     pub expire_nodest_conn: Option<Switch>,
-    /// expire_quiescent_template: whether a persistent client goes to another real server once its own has weight 0.
+    /// `expire_quiescent_template`: whether a persistent client goes to another real server once its own has weight 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Switch")]
     pub expire_quiescent_template: Option<Switch>,
-    /// ignore_tunneled: whether what comes in a tunnel is let pass unscheduled.
+    /// `ignore_tunneled`: whether what comes in a tunnel is let pass unscheduled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Switch")]
     pub ignore_tunneled: Option<Switch>,
-    /// nat_icmp_send: whether a real server's packet of no known connection is answered by an ICMP error.
+    /// `nat_icmp_send`: whether a real server's packet of no known connection is answered by an ICMP error.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Switch")]
     pub nat_icmp_send: Option<Switch>,
-    /// pmtu_disc: whether a packet that may not be fragmented and is too long is refused (Enabled, the kernel's own), or a
+    /// `pmtu_disc`: whether a packet that may not be fragmented and is too long is refused (Enabled, the kernel's own), or a
     /// tunnel's outer packet is fragmented.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Switch")]
     pub pmtu_disc: Option<Switch>,
-    /// run_estimation: whether rates are estimated (Enabled, the kernel's own).
+    /// `run_estimation`: whether rates are estimated (Enabled, the kernel's own).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Switch")]
     pub run_estimation: Option<Switch>,
-    /// schedule_icmp: whether an ICMP error about an unknown connection may be scheduled.
+    /// `schedule_icmp`: whether an ICMP error about an unknown connection may be scheduled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Switch")]
     pub schedule_icmp: Option<Switch>,
-    /// secure_tcp: when the longer table of TCP states is used, against floods.
+    /// `secure_tcp`: when the longer table of TCP states is used, against floods.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Defence")]
     pub secure_tcp: Option<Defence>,
-    /// sloppy_sctp: whether an SCTP packet that begins nothing may begin a connection, as after a move to this director.
+    /// `sloppy_sctp`: whether an SCTP packet that begins nothing may begin a connection, as after a move to this director.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Switch")]
     pub sloppy_sctp: Option<Switch>,
-    /// sloppy_tcp: whether a TCP packet that is no SYN may begin a connection, as after a move to this director; with
+    /// `sloppy_tcp`: whether a TCP packet that is no SYN may begin a connection, as after a move to this director; with
     /// scheduler mh or sh it reaches the same real server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Switch")]
     pub sloppy_tcp: Option<Switch>,
-    /// snat_reroute: whether masqueraded packets are routed as the director's own (Enabled, the kernel's own).
+    /// `snat_reroute`: whether masqueraded packets are routed as the director's own (Enabled, the kernel's own).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Switch")]
     pub snat_reroute: Option<Switch>,
-    /// sync_persist_mode: what of a persistent service a sync daemon tells.
+    /// `sync_persist_mode`: what of a persistent service a sync daemon tells.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "SyncPersistence")]
     pub sync_persist_mode: Option<SyncPersistence>,
-    /// sync_ports: the threads of a sync daemon, each with a UDP port of its own: 1, 2, 4, 8, 16, 32 or 64.
+    /// `sync_ports`: the threads of a sync daemon, each with a UDP port of its own: 1, 2, 4, 8, 16, 32 or 64.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 64))]
     pub sync_ports: Option<i32>,
-    /// sync_qlen_max: how many messages may wait to be sent, 1 to 2147483647.
+    /// `sync_qlen_max`: how many messages may wait to be sent, 1 to 2147483647.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub sync_queue_messages: Option<i32>,
-    /// sync_refresh_period: an unchanged connection is told no more often than this, in seconds, 0 to 2678400.
+    /// `sync_refresh_period`: an unchanged connection is told no more often than this, in seconds, 0 to 2678400.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 2_678_400))]
     pub sync_refresh_period_seconds: Option<i32>,
-    /// sync_retries: how many times more it is told in that period, 0 to 3.
+    /// `sync_retries`: how many times more it is told in that period, 0 to 3.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 3))]
     pub sync_retries: Option<i32>,
-    /// sync_sock_size: the buffer of a sync daemon's socket, in bytes, 0 to 2147483647; 0: the system's own.
+    /// `sync_sock_size`: the buffer of a sync daemon's socket, in bytes, 0 to 2147483647; 0: the system's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub sync_socket_bytes: Option<i32>,
-    /// sync_version: the version of the sync protocol, 0 or 1.
+    /// `sync_version`: the version of the sync protocol, 0 or 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 1))]
     pub sync_version: Option<i32>,
