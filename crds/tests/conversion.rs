@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use k8s_openapi::api::core::v1::Node;
-use lvs_core::addresses::Addresses;
 use kube::core::ObjectMeta;
+use lvs_core::addresses::Addresses;
 use lvs_core::cluster::{RealServerTarget, Service};
 use lvs_core::ipvs::{PortKey, Timeouts};
 use lvs_core::names::{BootId, NodeName, PoolName};

@@ -1,6 +1,6 @@
 //! IPVS's sysctls: set where they can be written, named where they cannot, and given back.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
 use super::{Bench, KernelNeeds, Scenario, typed};
@@ -100,8 +100,8 @@ fn trouble(fleet: &Fleet, reason: &str) -> Result<String> {
             report.iter().filter_map(|document| document["status"]["troubles"].as_array()).flatten();
         let said: Vec<&Value> = troubles.collect();
         let found = said.iter().find(|trouble| trouble["reason"] == reason);
-        ensure!(found.is_some(), "it says {said:?}");
-        sentence = found.and_then(|trouble| trouble["message"].as_str()).unwrap_or_default().to_owned();
+        let message = found.and_then(|trouble| trouble["message"].as_str());
+        message.with_context(|| format!("it says {said:?}"))?.clone_into(&mut sentence);
         Ok(true)
     })?;
     Ok(sentence)

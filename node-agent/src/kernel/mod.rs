@@ -114,7 +114,7 @@ impl Linux {
 
     /// Writes sysctls from now on in a folder that stands for [`SYSCTLS`] and can be written.
     pub fn write_sysctls_in(&mut self, folder: &FilePath) {
-        self.sysctls = folder.to_owned();
+        folder.clone_into(&mut self.sysctls);
     }
 
     /// Reads everything, and changes nothing but that it loads IPVS where `module` says so.
@@ -311,7 +311,9 @@ impl Way {
         match op.item() {
             Item::VirtualServer(_) | Item::Destination(..) | Item::Timeouts => Self::Ipvs,
             Item::PacketRule(_) => Self::PacketRules,
-            Item::Address(_) | Item::Arp(_) | Item::Tunnel(_) | Item::GuePort(_) => Self::Network,
+            Item::Address(_) | Item::Arp(_) | Item::Sysctl(_) | Item::Tunnel(_) | Item::GuePort(_) => {
+                Self::Network
+            }
         }
     }
 }
