@@ -15,7 +15,7 @@ use crate::snapshot::{Orphan, Snapshot, Stored};
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Change {
     /// A node's plan is another one.
-    Plan(PlanChange),
+    Plan(Box<PlanChange>),
     /// A node's plan has done its work.
     RemovePlan {
         /// The node.
@@ -68,7 +68,8 @@ pub(crate) struct ServiceStatusChange {
 impl fmt::Display for Change {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Plan(PlanChange { node, .. }) | Self::RemovePlan { node, .. } => {
+            Self::Plan(change) => write!(formatter, "NodePlan {}", change.node),
+            Self::RemovePlan { node, .. } => {
                 write!(formatter, "NodePlan {node}")
             }
             Self::ServiceStatus(ServiceStatusChange { name, .. })
@@ -88,7 +89,7 @@ pub(crate) fn changes(snapshot: &Snapshot, decision: &Decision) -> Vec<Change> {
     let mut changes = Vec::new();
     for (node, plan) in &decision.plan.nodes {
         let stored = snapshot.stored.get(node).unwrap_or(&nothing);
-        changes.extend(plan_change(node, plan, stored).map(Change::Plan));
+        changes.extend(plan_change(node, plan, stored).map(|change| Change::Plan(Box::new(change))));
     }
     for node in &decision.plan.remove {
         let slices = snapshot.stored.get(node).map(|stored| stored.slices.keys().cloned().collect());
