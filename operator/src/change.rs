@@ -24,7 +24,7 @@ pub(crate) enum Change {
         slices: BTreeSet<String>,
     },
     /// A service's status is another one.
-    ServiceStatus(ServiceStatusChange),
+    ServiceStatus(Box<ServiceStatusChange>),
     /// A group's status is another one.
     GroupStatus {
         /// The group.
@@ -72,8 +72,8 @@ impl fmt::Display for Change {
             Self::RemovePlan { node, .. } => {
                 write!(formatter, "NodePlan {node}")
             }
-            Self::ServiceStatus(ServiceStatusChange { name, .. })
-            | Self::RemoveStatus(Orphan::Service(name)) => {
+            Self::ServiceStatus(change) => write!(formatter, "the status of VirtualService {}", change.name),
+            Self::RemoveStatus(Orphan::Service(name)) => {
                 write!(formatter, "the status of VirtualService {name}")
             }
             Self::GroupStatus { name, .. } | Self::RemoveStatus(Orphan::Group(name)) => {
@@ -155,7 +155,7 @@ fn service_statuses(snapshot: &Snapshot, statuses: &BTreeMap<ServiceName, Servic
                 before: before.cloned(),
                 status: status.clone(),
             };
-            changes.push(Change::ServiceStatus(change));
+            changes.push(Change::ServiceStatus(Box::new(change)));
         }
     }
     changes
