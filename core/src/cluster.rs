@@ -61,8 +61,8 @@ pub struct Service {
 pub struct ServiceSpec {
     /// The VIPs.
     pub vips: BTreeSet<IpAddr>,
-    /// The ports with their names.
-    pub ports: BTreeMap<PortKey, Option<String>>,
+    /// The ports.
+    pub ports: BTreeMap<PortKey, PortSpec>,
     /// How a real server is chosen.
     pub scheduling: Scheduling,
     /// How many connections each real server may have, where its entry does not say otherwise.
@@ -71,6 +71,15 @@ pub struct ServiceSpec {
     pub forwarding: Forwarding,
     /// The real servers by the name of their entry.
     pub real_servers: BTreeMap<String, RealServerSpec>,
+}
+
+/// What a user says of a port.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PortSpec {
+    /// A name for people.
+    pub name: Option<String>,
+    /// The port on which real servers listen, where an entry does not say otherwise; `None`: the same.
+    pub target: Option<u16>,
 }
 
 /// An entry of `spec.realServers`.
@@ -84,6 +93,8 @@ pub struct RealServerSpec {
     pub thresholds: Option<Thresholds>,
     /// How directors send to each of the hosts; `None`: as the service says.
     pub forwarding: Option<Forwarding>,
+    /// The port on which each of the hosts listens; `None`: as the service says.
+    pub port: Option<u16>,
 }
 
 /// Limits of connections as a user writes them for a service.

@@ -11,8 +11,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::ipvs::{DestinationKey, Timeouts, VirtualServerKey};
 use crate::kernel::{AddressKey, ArpSettings};
 use crate::names::LinkName;
-use crate::packet_rule::PacketRuleKey;
-use crate::sysctl::Sysctl;
+use crate::packet_rule::{PacketRuleKey, PacketRuleKind};
+use crate::sysctl::{IpvsSysctl, Sysctl};
 use crate::tunnel::GuePort;
 
 /// What we answer for on this node since its boot: our items, each with what came before it.
@@ -52,6 +52,8 @@ pub enum Item {
     Tunnel(LinkName),
     /// A UDP port at which the kernel takes GUE in.
     GuePort(GuePort),
+    /// That IPv4 packets are forwarded which come in on a link.
+    Forwarding(LinkName),
     /// A rule for packets.
     PacketRule(PacketRuleKey),
 }
@@ -64,7 +66,24 @@ impl Item {
             Self::VirtualServer(key) | Self::Destination(key, _) => key.vip(),
             Self::Address(key) => Some(key.address),
             Self::PacketRule(key) => key.vip(),
-            Self::Arp(_) | Self::Timeouts | Self::Sysctl(_) | Self::Tunnel(_) | Self::GuePort(_) => None,
+            Self::Arp(_)
+            | Self::Timeouts
+            | Self::Sysctl(_)
+            | Self::Tunnel(_)
+            | Self::GuePort(_)
+            | Self::Forwarding(_) => None,
+        }
+    }
+}
+
+impl Item {
+    /// Whether masqueraded real servers may need it on their director.
+    #[must_use]
+    pub fn is_for_masquerading(&self) -> bool {
+        match self {
+            Self::Forwarding(_) | Self::Sysctl(Sysctl::Ipvs(IpvsSysctl::Conntrack)) => true,
+            Self::PacketRule(key) => key.kind == PacketRuleKind::SourceNat,
+            _ => false,
         }
     }
 }
@@ -103,6 +122,12 @@ pub enum Claim {
         /// What we had set before that. It counts as ours too, because the change may never have been made.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         earlier: Option<i32>,
+    },
+    /// Forwarding, which was off; at the end it is turned off again.
+    Forwarding {
+        /// What `all` said then. Where it was off and is on now, somebody has turned it on for every link since: then it
+        /// stays on.
+        of_all: bool,
     },
 }
 

@@ -55,6 +55,7 @@ pub(crate) fn form() -> ServiceForm {
         weight: 1,
         thresholds: Thresholds::NONE,
         forwarding: Forwarding::DirectRouting,
+        ports: BTreeMap::new(),
         stage: Stage::of(StageName::Serving),
         admitted: [address(VIP), address(VIP6)].into(),
     };

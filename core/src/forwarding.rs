@@ -19,6 +19,10 @@ pub enum Forwarding {
     DirectRouting,
     /// The packet within another one, to the real server's own address (`-i`).
     Tunnel(Encapsulation),
+    /// Another destination address and port (`-m`). The reply has to come back by the director.
+    Masquerade,
+    /// The same, with the director's address as the source too, so that the reply comes back by itself.
+    FullNat,
 }
 
 /// What a packet is put into on its way to a real server (`IP_VS_CONN_F_TUNNEL_TYPE_*` of `linux/ip_vs.h`).
@@ -59,6 +63,11 @@ pub enum Method {
     DirectRouting,
     /// The packet within another one, to the real server's own address.
     Tunnel,
+    /// Another destination address and port.
+    Masquerade,
+    /// Another destination address and port, and the director's address as the source.
+    #[serde(rename = "FullNAT")]
+    FullNat,
 }
 
 /// The kinds of tunnels by name.
@@ -126,16 +135,26 @@ impl Forwarding {
         match self {
             Self::DirectRouting => (ForwardingMethod::DirectRouting, None),
             Self::Tunnel(encapsulation) => (ForwardingMethod::Tunnel, Some(encapsulation.tunnel())),
+            Self::Masquerade | Self::FullNat => (ForwardingMethod::Masquerade, None),
         }
     }
 
-    /// What a director's agent, and a real server's, must be able to do.
+    /// What a director's agent must be able to do, and for a tunnel a real server's too.
     #[must_use]
     pub fn feature(self) -> &'static str {
         match self {
             Self::DirectRouting => "DirectRouting",
             Self::Tunnel(_) => "Tunnel",
+            Self::Masquerade => "Masquerade",
+            Self::FullNat => "FullNAT",
         }
+    }
+
+    /// Whether the director writes the real server's address and port into the packet. Else the real server gets it as the
+    /// client sent it, and must have the VIP.
+    #[must_use]
+    pub fn rewrites(self) -> bool {
+        matches!(self, Self::Masquerade | Self::FullNat)
     }
 
     /// Whether the real server's address may be of another family than the VIP.
@@ -225,8 +244,11 @@ struct WrittenTunnel {
 
 impl From<Forwarding> for Written {
     fn from(forwarding: Forwarding) -> Self {
-        let Forwarding::Tunnel(encapsulation) = forwarding else {
-            return Self { method: Method::DirectRouting, tunnel: None };
+        let encapsulation = match forwarding {
+            Forwarding::Tunnel(encapsulation) => encapsulation,
+            Forwarding::DirectRouting => return Self { method: Method::DirectRouting, tunnel: None },
+            Forwarding::Masquerade => return Self { method: Method::Masquerade, tunnel: None },
+            Forwarding::FullNat => return Self { method: Method::FullNat, tunnel: None },
         };
         let (kind, port, checksum) = match encapsulation {
             Encapsulation::Ipip => (TunnelType::Ipip, None, TunnelChecksum::Absent),
@@ -249,6 +271,8 @@ impl From<Written> for Forwarding {
     fn from(written: Written) -> Self {
         match written.method {
             Method::DirectRouting => Self::DirectRouting,
+            Method::Masquerade => Self::Masquerade,
+            Method::FullNat => Self::FullNat,
             Method::Tunnel => {
                 let tunnel = written.tunnel.unwrap_or_default();
                 Self::Tunnel(Encapsulation::of(tunnel.kind, tunnel.port.unwrap_or(0), tunnel.checksum))
@@ -277,6 +301,8 @@ impl fmt::Display for Forwarding {
                 write!(formatter, "a GUE tunnel to port {port}")
             }
             Self::Tunnel(Encapsulation::Gre { .. }) => formatter.write_str("a GRE tunnel"),
+            Self::Masquerade => formatter.write_str("masquerading"),
+            Self::FullNat => formatter.write_str("full NAT"),
         }
     }
 }

@@ -36,6 +36,7 @@ pub mod node_report;
 pub mod packet_rule;
 pub mod plan;
 pub mod reason;
+pub mod redirection;
 pub mod render;
 pub mod report;
 pub mod scheduling;

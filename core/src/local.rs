@@ -32,6 +32,8 @@ pub struct Local {
     pub links: BTreeMap<LinkName, Link>,
     /// ARP settings of `net.ipv4.conf.all`.
     pub arp_all: ArpSettings,
+    /// Whether IPv6 packets for others are forwarded (`net.ipv6.conf.all.forwarding`).
+    pub forwards_ipv6: bool,
     /// The link of the default route, per family, the preferred one first.
     pub default_links: Vec<LinkName>,
     /// Next hops of the node's routes.

@@ -58,13 +58,16 @@ name!(
 );
 
 /// The features of this version, which an agent reports and a plan may require.
-pub const FEATURES: [&str; 8] = [
+pub const FEATURES: [&str; 11] = [
     "AllPorts",
     "ConnectionThresholds",
     "DirectRouting",
+    "FullNAT",
+    "Masquerade",
     "OnePacketScheduling",
     "Persistence",
     "PersistenceEngine",
+    "PortRedirection",
     "SchedulerFlags",
     "Tunnel",
 ];

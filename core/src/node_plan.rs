@@ -17,6 +17,7 @@ use crate::ipvs::{PortKey, Timeouts};
 use crate::names::{
     Feature, GroupName, InvalidKey, LinkName, NodeName, PoolName, RealServerKey, ServiceName, as_text,
 };
+use crate::redirection::{LocalPorts, Redirection};
 use crate::scheduling::{Scheduling, Thresholds};
 use crate::sysctl::Sysctl;
 use crate::time::Time;
@@ -95,6 +96,10 @@ pub struct PlannedService {
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     #[schemars(with = "Vec<Reception>")]
     pub receive: BTreeSet<Reception>,
+    /// What the node redirects to other ports of its own as a real server.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    #[schemars(with = "Vec<Redirection>")]
+    pub redirect: BTreeSet<Redirection>,
     /// The accepted form of the service, on directors.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub form: Option<ServiceForm>,
@@ -167,16 +172,29 @@ pub struct PlannedRealServer {
     /// How directors send to it now; it is made ready for another way before that changes.
     #[serde(default, skip_serializing_if = "Forwarding::is_default")]
     pub forwarding: Forwarding,
+    /// The ports on which it listens, where another than the service's.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(with = "BTreeMap<String, u16>")]
+    pub ports: LocalPorts,
     /// How many connections it may have.
     #[serde(default, skip_serializing_if = "Thresholds::is_none")]
     pub thresholds: Thresholds,
     /// Where it is between coming and going.
     pub stage: Stage,
     /// The VIPs for which it has an entry while it is `Serving` or `Quiesced`: those that it reported bound and
-    /// hidden, or all where it has no agent.
+    /// hidden, those whose holder its replies come back by where it is masqueraded, or all where it has no agent.
     #[serde(default)]
     #[schemars(schema_with = "crate::ipvs::address_list_schema")]
     pub admitted: Addresses,
+}
+
+impl PlannedRealServer {
+    /// The port of its entries for a port of the service.
+    #[must_use]
+    pub fn port(&self, port: PortKey) -> u16 {
+        let written = self.ports.get(&port).filter(|_| self.forwarding.rewrites());
+        written.copied().unwrap_or(port.port)
+    }
 }
 
 /// Where a real server is between coming and going. `Serving` and `Quiesced` have an entry in the IPVS table.
@@ -255,6 +273,7 @@ impl PlannedService {
             requires: BTreeSet::new(),
             vips: BTreeMap::new(),
             receive: BTreeSet::new(),
+            redirect: BTreeSet::new(),
             form: None,
         }
     }
@@ -269,7 +288,7 @@ impl PlannedService {
     #[must_use]
     pub fn content_hash(&self) -> u64 {
         let mut hasher = SipHasher13::new();
-        (&self.uid, &self.requires, &self.vips, &self.receive, &self.form).hash(&mut hasher);
+        (&self.uid, &self.requires, &self.vips, &self.receive, &self.redirect, &self.form).hash(&mut hasher);
         hasher.finish()
     }
 }

@@ -11,6 +11,7 @@ use crate::names::{BootId, Feature, LinkName, SchedulerName, ServiceName};
 use crate::network::{MacAddress, Prefix};
 use crate::node_plan::Revision;
 use crate::reason::Reason;
+use crate::redirection::Redirection;
 
 /// A node's report.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -98,6 +99,10 @@ pub struct ServiceReport {
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     #[schemars(with = "Vec<Reception>")]
     pub receives: BTreeSet<Reception>,
+    /// The planned redirections that are in place.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    #[schemars(with = "Vec<Redirection>")]
+    pub redirects: BTreeSet<Redirection>,
     /// What keeps the service from being as planned.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     #[schemars(with = "Vec<Trouble>")]

@@ -94,6 +94,12 @@ reasons! {
     TunnelMissing,
     /// The node's kernel has no packet rules (nftables) of the kind that is needed; the message names the modules.
     PacketRulesMissing,
+    /// No route of the real server's node leads by the VIP's holder, so its replies to masqueraded packets would not.
+    NoReturnPath,
+    /// The director forwards no IPv6 packets of others, so it would drop the replies of a masqueraded real server.
+    Ipv6ForwardingOff,
+    /// A real server is to redirect packets that it has to hand on as a director.
+    RedirectionOnDirector,
     /// Two services want tunnels at one address of a node that exclude each other.
     TunnelConflict,
     /// The kernel refused an operation; the message has its error.

@@ -39,7 +39,11 @@ pub struct Wanted {
     /// Rules for packets.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub packet_rules: BTreeMap<PacketRuleKey, PacketRuleSettings>,
-    /// The services that each tunnel device, port and packet rule is for.
+    /// The links on which IPv4 packets for others must be forwarded: those by which real servers reply that are sent to by
+    /// masquerading.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub forward: BTreeSet<LinkName>,
+    /// The services that each tunnel device, port, packet rule and forwarding link is for.
     #[serde(skip)]
     pub users: BTreeMap<Item, BTreeSet<ServiceName>>,
     /// Nothing of ours is removed and nothing restored: the plan is incomplete.
@@ -113,7 +117,7 @@ pub enum PhaseName {
     Accept,
     /// Tunnels are taken in.
     OpenTunnels,
-    /// Virtual services, timeouts and sysctls are added and changed.
+    /// Virtual services, timeouts, sysctls and forwarding are added and changed.
     VirtualServers,
     /// Destinations are added and changed.
     Destinations,
@@ -127,7 +131,7 @@ pub enum PhaseName {
     RemoveVirtualServers,
     /// VIPs come to uplinks.
     Attract,
-    /// ARP settings come back.
+    /// ARP settings and forwarding come back.
     Show,
     /// Tunnels are taken in no more.
     CloseTunnels,

@@ -13,12 +13,13 @@
 //! | no | no | yes | released from custody |
 //!
 //! Tunnel devices and GUE ports go by the same table; where somebody else's device takes the packets already, that one is
-//! used and none of ours is made (see `tunnel`). So do packet rules. Settings (ARP of a link, timeouts, sysctls)
-//! always exist: custody remembers what they were and what we made of them, and each value that is still ours goes back at
-//! the end.
+//! used and none of ours is made (see `tunnel`). So do packet rules. Settings (ARP of a link, timeouts, sysctls,
+//! forwarding) always exist: custody remembers what they were and what we made of them, and each value that is still ours
+//! goes back at the end.
 
 mod address;
 mod arp;
+mod forwarding;
 mod packet_rule;
 mod run;
 mod servers;
@@ -56,6 +57,7 @@ pub fn diff(wanted: &Wanted, have: &Kernel, owned: &Custody, scope: &Scope) -> (
     if *scope == Scope::Everything {
         draft.timeouts();
         draft.sysctls();
+        draft.forwarding();
         draft.tunnels();
         draft.show();
     }
@@ -115,7 +117,10 @@ impl<'a> Draft<'a> {
 
     /// Whether an item that is not wanted stays nevertheless.
     fn stays(&self, item: &Item) -> bool {
-        self.wanted.keep_everything || item.vip().is_some_and(|vip| self.wanted.keep_vips.contains(&vip))
+        // What stays of a service that the agent cannot serve may need what masquerading needs.
+        let may_be_needed = !self.wanted.keep_vips.is_empty() && item.is_for_masquerading();
+        let of_kept = item.vip().is_some_and(|vip| self.wanted.keep_vips.contains(&vip));
+        self.wanted.keep_everything || of_kept || may_be_needed
     }
 }
 

@@ -5,8 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use crate::custody::{Claim, Custody, Item, Record};
-use crate::ipvs::VirtualServerKey;
+use crate::ipvs::{DestinationKey, ForwardingMethod, VirtualServerKey};
 use crate::kernel::{AddressKey, Kernel, Op, Refusal};
+use crate::packet_rule::{PacketRuleKey, PacketRuleKind};
+use crate::sysctl::{IpvsSysctl, Sysctl};
 use crate::wanted::{Failure, Phase, PhaseName, Wanted};
 
 /// One run over the phases of a diff.
@@ -21,12 +23,16 @@ use crate::wanted::{Failure, Phase, PhaseName, Wanted};
 /// | a VIP's leaving the uplink or `lo` | its leaving `lo`, and its virtual servers' and their destinations' removal |
 /// | an IPv4 VIP's leaving | showing ARP |
 /// | adding or taking over a virtual server | what is about its destinations |
+/// | turning IPv4 forwarding of a link on | adding and changing destinations that are masqueraded |
+/// | source NAT to a real server, connection tracking | adding and changing destinations that need them |
+/// | changing or removing a destination, removing a virtual server | taking away what masquerading needs |
 /// | adding every virtual server of a VIP, where no other stays | its coming to the uplink; where it is there already, the removal of those that it had |
 ///
 /// For each phase, [`admits`](Self::admits) tells which operations go ahead and [`before`](Self::before) what has to be
 /// on disk first; [`left_out`](Self::left_out) and [`tried`](Self::tried) take note of what became of each operation;
 /// [`after`](Self::after) tells what is written behind them.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "failures of independent kinds")]
 pub struct Run {
     /// VIPs with a virtual server that is there, serves as ours, and stays.
     standing: BTreeSet<IpAddr>,
@@ -40,6 +46,16 @@ pub struct Run {
     exposed: bool,
     /// Whether an IPv4 VIP could not leave.
     left_behind: bool,
+    /// Whether forwarding could not be turned on somewhere.
+    not_forwarding: bool,
+    /// Whether a destination may be there still that needs it.
+    still_needed: bool,
+    /// Whether connections could not be tracked.
+    not_tracking: bool,
+    /// Where source NAT is wanted: to these addresses and ports.
+    translated: BTreeSet<(IpAddr, u16)>,
+    /// Where it could not be had.
+    not_translated: BTreeSet<(IpAddr, u16)>,
     not_come: BTreeSet<IpAddr>,
     not_left: BTreeSet<IpAddr>,
     /// Virtual servers that could not be added or taken over.
@@ -84,6 +100,11 @@ impl Run {
                 .collect(),
             exposed: false,
             left_behind: false,
+            not_forwarding: false,
+            still_needed: false,
+            not_tracking: false,
+            translated: wanted.packet_rules.keys().filter_map(translated).collect(),
+            not_translated: BTreeSet::new(),
             not_come: BTreeSet::new(),
             not_left: BTreeSet::new(),
             not_ours: BTreeSet::new(),
@@ -111,21 +132,35 @@ impl Run {
             Op::RemoveDestination(key, _) => {
                 !self.not_ours.contains(key) && key.vip().is_none_or(|vip| !self.not_left.contains(&vip))
             }
-            Op::AddDestination(key, ..) | Op::SetDestination(key, ..) => !self.not_ours.contains(key),
+            Op::AddDestination(key, destination, settings)
+            | Op::SetDestination(key, destination, settings) => {
+                !self.not_ours.contains(key) && self.comes_back(*destination, settings.method)
+            }
             Op::SetAddress(..)
             | Op::AddVirtualServer(..)
             | Op::SetVirtualServer(..)
             | Op::SetTimeouts(_)
-            | Op::SetSysctl(..)
             | Op::AddTunnel(..)
             | Op::SetTunnel(..)
             | Op::RemoveTunnel(_)
             | Op::OpenGuePort(_)
             | Op::CloseGuePort(_)
             | Op::AddPacketRule(..)
-            | Op::SetPacketRule(..)
-            | Op::RemovePacketRule(_) => true,
+            | Op::SetPacketRule(..) => true,
+            Op::SetForwarding(_, on) => *on || !self.still_needed,
+            Op::SetSysctl(..) => phase == PhaseName::VirtualServers || !self.still_needed,
+            Op::RemovePacketRule(key) => key.kind != PacketRuleKind::SourceNat || !self.still_needed,
         }
+    }
+
+    /// Whether the replies of a destination would come back, after all that has failed.
+    fn comes_back(&self, destination: DestinationKey, method: ForwardingMethod) -> bool {
+        let DestinationKey { address, port } = destination;
+        let among = |places: &BTreeSet<(IpAddr, u16)>| {
+            places.contains(&(address, port)) || places.contains(&(address, 0))
+        };
+        let lost = among(&self.not_translated) || (self.not_tracking && among(&self.translated));
+        method != ForwardingMethod::Masquerade || !(self.not_forwarding || lost)
     }
 
     /// The records that have to be on disk before the operations of a phase, all but those that were left out.
@@ -212,12 +247,25 @@ impl Run {
             Op::AddVirtualServer(key, _) => {
                 self.not_ours.insert(*key);
             }
+            Op::SetForwarding(_, on) => self.not_forwarding |= on,
+            Op::SetSysctl(Sysctl::Ipvs(IpvsSysctl::Conntrack), _) => self.not_tracking = true,
+            Op::AddPacketRule(key, _) | Op::SetPacketRule(key, _) => {
+                self.not_translated.extend(translated(key));
+            }
+            Op::SetDestination(..) | Op::RemoveDestination(..) | Op::RemoveVirtualServer(_) => {
+                self.still_needed = true;
+            }
             Op::SetVirtualServer(key, _) if self.taken_over.contains(key) => {
                 self.not_ours.insert(*key);
             }
             _ => {}
         }
     }
+}
+
+/// Where packets get another source, by a rule that does that.
+fn translated(key: &PacketRuleKey) -> Option<(IpAddr, u16)> {
+    (key.kind == PacketRuleKind::SourceNat).then_some((key.address, key.port))
 }
 
 /// Whether a VIP has a virtual server that is there, is ours or serves as ours, and is not going.
@@ -248,7 +296,7 @@ fn places_held(vip: IpAddr, wanted: &Wanted, have: &Kernel, owned: &Custody) -> 
 fn is_gone(op: &Op, refusal: Refusal) -> bool {
     match op {
         Op::RemoveAddress(_) => matches!(refusal, Refusal::NoAddress | Refusal::NoLink),
-        Op::RemoveTunnel(_) => refusal == Refusal::NoLink,
+        Op::RemoveTunnel(_) | Op::SetForwarding(_, false) => refusal == Refusal::NoLink,
         Op::RemovePacketRule(_) => refusal == Refusal::NoPacketRule,
         Op::RemoveVirtualServer(_) => refusal == Refusal::NoVirtualServer,
         Op::RemoveDestination(..) => matches!(refusal, Refusal::NoVirtualServer | Refusal::NoDestination),

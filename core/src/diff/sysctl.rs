@@ -57,7 +57,7 @@ impl Draft<'_> {
     fn give_sysctl_back(&mut self, sysctl: Sysctl) {
         let item = Item::Sysctl(sysctl);
         let Some(Claim::Sysctl { prior, ours, earlier }) = self.owned.claim(&item) else { return };
-        if self.wanted.keep_everything {
+        if self.stays(&item) {
             return;
         }
         // What is gone with its link or module has no value to give back.

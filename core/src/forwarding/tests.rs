@@ -10,7 +10,8 @@ fn all() -> Vec<Forwarding> {
         Encapsulation::Gre { checksum: false },
         Encapsulation::Gre { checksum: true },
     ];
-    tunnels.into_iter().map(Forwarding::Tunnel).chain([Forwarding::DirectRouting]).collect()
+    let others = [Forwarding::DirectRouting, Forwarding::Masquerade, Forwarding::FullNat];
+    tunnels.into_iter().map(Forwarding::Tunnel).chain(others).collect()
 }
 
 #[test]
@@ -26,8 +27,10 @@ fn a_method_reads_back_what_it_writes() {
 
 #[test]
 fn each_has_settings_of_its_own_in_the_kernel() {
+    // But for full NAT, which is masquerading to IPVS.
     let settings: BTreeSet<_> = all().into_iter().map(Forwarding::settings).collect();
-    assert_eq!(settings.len(), all().len());
+    assert_eq!(settings.len(), all().len() - 1);
+    assert_eq!(Forwarding::FullNat.settings(), Forwarding::Masquerade.settings());
 }
 
 #[test]
@@ -37,6 +40,7 @@ fn only_a_tunnel_reaches_the_other_family() {
     for (forwarding, addresses, wanted) in [
         (Forwarding::DirectRouting, vec![v4], None),
         (Forwarding::DirectRouting, vec![v4, v6], Some(v6)),
+        (Forwarding::Masquerade, vec![v4], None),
         (tunnel, vec![v4], Some(v4)),
         (tunnel, vec![v4, v6], Some(v6)),
         (tunnel, vec![], None),

@@ -46,6 +46,11 @@ pub struct Kernel {
     /// The rules for packets in the table that is ours alone; read only where there may be any.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub packet_rules: BTreeMap<PacketRuleKey, PacketRuleSettings>,
+    /// The links on which IPv4 packets come in that are for others and are forwarded (`net.ipv4.conf.LINK.forwarding`).
+    pub forwarding: BTreeSet<LinkName>,
+    /// `net.ipv4.conf.all.forwarding`, which is `net.ipv4.ip_forward`: writing it sets all links', and afterwards each
+    /// link's counts.
+    pub forwarding_all: bool,
     /// The schedulers that the kernel has or can load; `None` where that is not known.
     pub schedulers: Option<BTreeSet<SchedulerName>>,
 }

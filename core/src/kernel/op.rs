@@ -60,6 +60,8 @@ pub enum Op {
     SetPacketRule(PacketRuleKey, PacketRuleSettings),
     /// Removes a rule for packets.
     RemovePacketRule(PacketRuleKey),
+    /// Has IPv4 packets forwarded that come in on a link and are for others, or not.
+    SetForwarding(LinkName, bool),
 }
 
 impl Op {
@@ -86,6 +88,7 @@ impl Op {
             Self::AddPacketRule(key, _) | Self::SetPacketRule(key, _) | Self::RemovePacketRule(key) => {
                 Item::PacketRule(*key)
             }
+            Self::SetForwarding(link, _) => Item::Forwarding(*link),
         }
     }
 
@@ -165,6 +168,9 @@ impl fmt::Display for Op {
             }
             Self::RemovePacketRule(key) => write!(formatter, "remove packet rule {key}"),
             Self::SetSysctl(sysctl, value) => write!(formatter, "set {sysctl} to {value}"),
+            Self::SetForwarding(link, on) => {
+                write!(formatter, "turn IPv4 forwarding of {link} {}", if *on { "on" } else { "off" })
+            }
             Self::SetTimeouts(timeouts) => write!(
                 formatter,
                 "set IPVS timeouts to tcp {} tcpfin {} udp {}",
@@ -183,6 +189,7 @@ fn way(formatter: &mut fmt::Formatter<'_>, settings: &DestinationSettings) -> fm
         }
         (ForwardingMethod::Tunnel, Some(Tunnel { kind: 2, .. })) => formatter.write_str(" by GRE"),
         (ForwardingMethod::Tunnel, _) => formatter.write_str(" by IPIP"),
+        (ForwardingMethod::Masquerade, _) => formatter.write_str(" by masquerading"),
         (other, _) => write!(formatter, " by {other:?}"),
     }
 }

@@ -111,6 +111,17 @@ impl Kernel {
             },
             Op::SetTimeouts(timeouts) => self.set_timeouts(*timeouts),
             Op::SetSysctl(sysctl, value) => self.set_sysctl(*sysctl, *value),
+            Op::SetForwarding(link, on) => {
+                if !self.arp.contains_key(link) {
+                    return Err(Refusal::NoLink);
+                }
+                if *on {
+                    self.forwarding.insert(*link);
+                } else {
+                    self.forwarding.remove(link);
+                }
+                Ok(())
+            }
             Op::AddTunnel(..)
             | Op::SetTunnel(..)
             | Op::RemoveTunnel(_)

@@ -24,6 +24,7 @@ impl Kernel {
             Op::RemoveTunnel(link) => {
                 self.tunnels.remove(link).ok_or(Refusal::NoLink)?;
                 self.arp.remove(link);
+                self.forwarding.remove(link);
                 self.addresses.retain(|key, _| key.link != *link);
             }
             Op::OpenGuePort(port) if self.gue_ports.contains(port) => return Err(Refusal::PortTaken),

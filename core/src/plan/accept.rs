@@ -143,7 +143,7 @@ fn missing_directors(vips: &BTreeMap<IpAddr, Place>) -> Option<Trouble> {
 const MOST_TROUBLES: usize = 4;
 
 /// Whether every reference was found: the first trouble gives the reason, and no other is hidden behind it.
-fn resolved(troubles: Vec<Trouble>) -> Judgement {
+pub(super) fn resolved(troubles: Vec<Trouble>) -> Judgement {
     let Some(first) = troubles.first() else {
         return Judgement::yes(Reason::Resolved, "Every reference was found.");
     };

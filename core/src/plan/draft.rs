@@ -13,6 +13,7 @@ use crate::ipvs::PortKey;
 use crate::names::{GroupName, LinkName, NodeName, PoolName, RealServerKey, ServiceName};
 use crate::node_plan::StageName;
 use crate::reason::Reason;
+use crate::redirection::LocalPorts;
 use crate::scheduling::{Scheduling, Thresholds};
 use crate::verdict::Judgement;
 
@@ -70,6 +71,8 @@ pub(super) struct WantedRealServer {
     pub(super) thresholds: Thresholds,
     /// How directors send to it.
     pub(super) forwarding: Forwarding,
+    /// The ports on which it listens, where another than the service's.
+    pub(super) ports: LocalPorts,
 }
 
 /// Judges every manifest. A conflict goes to the service that the previous plans serve, then to the older one, then
@@ -182,6 +185,7 @@ fn previous_form(cluster: &Cluster, past: &Past<'_>, name: &ServiceName) -> Opti
                     weight: server.weight,
                     thresholds: server.thresholds,
                     forwarding: server.forwarding,
+                    ports: server.ports.clone(),
                 };
                 (key.clone(), wanted)
             })

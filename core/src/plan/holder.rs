@@ -25,6 +25,13 @@ pub(super) struct Holding {
     pub(super) trouble: Option<(Reason, String)>,
 }
 
+impl Holding {
+    /// The director by which packets for the VIP come in now, or will.
+    pub(super) fn director(&self) -> Option<&NodeName> {
+        self.attractor.as_ref().or(self.desired.as_ref())
+    }
+}
+
 /// The holding of every VIP that is in force.
 pub(super) fn holders(
     cluster: &Cluster,

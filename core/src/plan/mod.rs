@@ -18,6 +18,7 @@ mod holder;
 mod part;
 mod past;
 mod real_server;
+mod return_path;
 mod settle;
 mod stage;
 mod unseen;
@@ -64,7 +65,7 @@ pub fn plan(cluster: &Cluster, now: Time) -> (Plan, Option<Time>) {
     let mut forms = BTreeMap::new();
     for name in drafts.keys().chain(past.departed(cluster)) {
         let draft = drafts.get(name).and_then(|draft| draft.in_force.as_ref());
-        let (form, wake) = stage::form(&past, name, draft, now);
+        let (form, wake) = stage::form(&past, name, draft, &holders, now);
         next = [next, wake].into_iter().flatten().min();
         for (node, part) in part::parts(cluster, &past, name, draft, &form, &holders) {
             if let Some(plan) = nodes.get_mut(&node) {

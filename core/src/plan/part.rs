@@ -7,10 +7,11 @@ use super::draft::{Form, Place};
 use super::holder::{Holding, released};
 use super::past::Past;
 use crate::cluster::Cluster;
-use crate::forwarding::Reception;
+use crate::forwarding::{Forwarding, Reception};
 use crate::names::{Feature, NodeName, RealServerKey, ServiceName};
 use crate::network::Family;
 use crate::node_plan::{PlannedRealServer, PlannedService, PlannedVip, Revision, ServiceForm};
+use crate::redirection::Redirection;
 use crate::scheduling::UdpScheduling;
 
 /// The parts of a service, those included that only ask a node to leave. A node that has acknowledged that it left
@@ -61,6 +62,7 @@ impl Writer<'_> {
         let mut part = PlannedService { vips, ..PlannedService::idle(uid) };
         part.form = self.form(node, &part, previous);
         part.receive = self.receive(node, &part, previous);
+        part.redirect = self.redirect(node, &part, previous);
         let left = part.is_leaving()
             && previous
                 .is_none_or(|previous| previous.is_leaving() && self.past.acknowledged(self.service, node));
@@ -125,8 +127,51 @@ impl Writer<'_> {
         })
     }
 
+    /// Whether a node has the VIPs as a real server: one that gets the packets as the client sent them. It keeps them when
+    /// it is masqueraded from now on, until no director sends in the way of before any more.
     fn serves(&self, node: &NodeName) -> bool {
-        self.servers.contains_key(&RealServerKey::Node(node.clone()))
+        let key = RealServerKey::Node(node.clone());
+        let planned = self.servers.get(&key).map(|server| server.forwarding);
+        let wanted =
+            self.draft.and_then(|draft| draft.real_servers.get(&key)).map(|server| server.forwarding);
+        let needs_vips = [planned, wanted].into_iter().flatten().any(|forwarding| !forwarding.rewrites());
+        needs_vips || (planned.is_some() && self.lingers(node, &key))
+    }
+
+    /// Whether a node had the VIPs as a real server alone, and a director may still send to it there.
+    fn lingers(&self, node: &NodeName, key: &RealServerKey) -> bool {
+        let had = |part: &PlannedService| part.vips.values().any(|duty| duty.accept && !duty.forward);
+        self.past.part(self.service, node).is_some_and(had)
+            && self.past.parts(self.service).any(|(director, part)| {
+                let Some(form) = &part.form else { return false };
+                let as_it_is = form.real_servers.get(key).is_some_and(|server| !server.forwarding.rewrites());
+                as_it_is || !self.past.acknowledged(self.service, director)
+            })
+    }
+
+    /// What a real server redirects to ports of its own: what the manifest wants, else what it was told.
+    fn redirect(
+        &self,
+        node: &NodeName,
+        part: &PlannedService,
+        previous: Option<&PlannedService>,
+    ) -> BTreeSet<Redirection> {
+        let key = RealServerKey::Node(node.clone());
+        let accepted: Vec<IpAddr> =
+            part.vips.iter().filter(|(_, duty)| duty.accept).map(|(vip, _)| *vip).collect();
+        let needed = |forwarding: Forwarding, ports| -> Option<Vec<Redirection>> {
+            let needed = accepted.iter().flat_map(move |vip| Redirection::needed(forwarding, ports, *vip));
+            (!forwarding.rewrites()).then(|| needed.collect())
+        };
+        let wanted = self.draft.and_then(|draft| draft.real_servers.get(&key));
+        let wanted = wanted.and_then(|server| needed(server.forwarding, &server.ports));
+        let planned = self.servers.get(&key);
+        let planned = || planned.and_then(|server| needed(server.forwarding, &server.ports));
+        let before = || {
+            let before = previous.into_iter().flat_map(|part| &part.redirect);
+            before.filter(|redirection| accepted.contains(&redirection.vip)).copied().collect()
+        };
+        wanted.or_else(planned).unwrap_or_else(before).into_iter().collect()
     }
 
     /// The tunnels that a real server takes in: those by which it is sent to or is to be, and those of before until no
@@ -213,8 +258,10 @@ impl Writer<'_> {
 /// What an agent must know to do its part.
 fn requires(part: &PlannedService) -> BTreeSet<Feature> {
     let tunnel = (!part.receive.is_empty()).then(|| Feature::from("Tunnel"));
+    let redirection = (!part.redirect.is_empty()).then(|| Feature::from("PortRedirection"));
+    let own = tunnel.into_iter().chain(redirection);
     let Some(form) = part.form.as_ref().filter(|_| part.vips.values().any(|duty| duty.forward)) else {
-        return tunnel.into_iter().collect();
+        return own.collect();
     };
     let methods = form.real_servers.values().map(|server| server.forwarding.feature().into());
     let scheduling = &form.scheduling;
@@ -228,5 +275,5 @@ fn requires(part: &PlannedService) -> BTreeSet<Feature> {
         (form.real_servers.values().any(|server| !server.thresholds.is_none()), "ConnectionThresholds"),
     ];
     let wanted = wanted.into_iter().filter(|(wanted, _)| *wanted).map(|(_, feature)| feature.into());
-    wanted.chain(methods).chain(tunnel).collect()
+    wanted.chain(methods).chain(own).collect()
 }

@@ -74,6 +74,12 @@ impl<'a> Past<'a> {
         (present && ours).then_some(report)
     }
 
+    /// The addresses of a node, as its agent last said; those of another boot too, because they mostly stay.
+    pub(super) fn addresses(&self, node: &NodeName) -> BTreeSet<IpAddr> {
+        let links = self.cluster.reports.get(node).into_iter().flat_map(|report| report.node.links.values());
+        links.flat_map(|link| &link.addresses).map(|prefix| prefix.address).collect()
+    }
+
     /// A node's valid report on one service.
     pub(super) fn service_report(&self, service: &ServiceName, node: &NodeName) -> Option<&'a ServiceReport> {
         self.report(node)?.services.get(service)

@@ -7,13 +7,15 @@ use super::accept::{Index, is_host};
 use super::draft::{Place, WantedRealServer};
 use crate::addresses::Addresses;
 use crate::cluster::{
-    AllowedRealServers, ConnectionThresholds, RealServerSpec, RealServerTarget, ServiceSpec, ThresholdSplit,
+    AllowedRealServers, PortSpec, RealServerSpec, RealServerTarget, ServiceSpec, ThresholdSplit,
 };
 use crate::forwarding::Forwarding;
+use crate::ipvs::PortKey;
 use crate::names::{NodeName, RealServerKey};
 use crate::network::Family;
 use crate::node_report::Trouble;
 use crate::reason::Reason;
+use crate::redirection::LocalPorts;
 
 type Resolved = BTreeMap<RealServerKey, WantedRealServer>;
 
@@ -24,9 +26,8 @@ pub(super) fn resolve(
     spec: &ServiceSpec,
     vips: &BTreeMap<IpAddr, Place>,
 ) -> Result<(Resolved, Vec<Trouble>), Trouble> {
-    let thresholds = spec.thresholds;
     let (found, troubles) = (BTreeMap::new(), Vec::new());
-    let mut resolver = Resolver { index, vips, thresholds, forwarding: spec.forwarding, found, troubles };
+    let mut resolver = Resolver { index, vips, spec, found, troubles };
     // Entries that name a node come first, because they beat selectors.
     let named = |entry: &RealServerSpec| matches!(entry.target, RealServerTarget::Node(_));
     let (first, then): (Vec<_>, Vec<_>) = spec.real_servers.iter().partition(|(_, entry)| named(entry));
@@ -37,15 +38,14 @@ pub(super) fn resolve(
             RealServerTarget::Foreign(addresses) => resolver.foreign(name, entry, addresses)?,
         }
     }
-    resolver.split_thresholds(spec);
+    resolver.split_thresholds();
     Ok((resolver.found, resolver.troubles))
 }
 
 struct Resolver<'a, 'b> {
     index: &'a Index<'b>,
     vips: &'a BTreeMap<IpAddr, Place>,
-    thresholds: ConnectionThresholds,
-    forwarding: Forwarding,
+    spec: &'a ServiceSpec,
     found: Resolved,
     troubles: Vec<Trouble>,
 }
@@ -108,7 +108,7 @@ impl Resolver<'_, '_> {
 
     /// How directors send to the hosts of an entry.
     fn forwarding(&self, entry: &RealServerSpec) -> Forwarding {
-        entry.forwarding.unwrap_or(self.forwarding)
+        entry.forwarding.unwrap_or(self.spec.forwarding)
     }
 
     /// A VIP for which a real server cannot be reached by any of its addresses.
@@ -119,14 +119,32 @@ impl Resolver<'_, '_> {
 
     /// A real server with the limits of its entry, else the service's. A total is split when all are known.
     fn wanted(&self, name: &str, entry: &RealServerSpec, addresses: Addresses) -> WantedRealServer {
-        let thresholds = entry.thresholds.unwrap_or(self.thresholds.limits);
+        let thresholds = entry.thresholds.unwrap_or(self.spec.thresholds.limits);
         let forwarding = self.forwarding(entry);
-        WantedRealServer { entry: name.to_owned(), addresses, weight: entry.weight, thresholds, forwarding }
+        let ports = self.ports(entry);
+        WantedRealServer {
+            entry: name.to_owned(),
+            addresses,
+            weight: entry.weight,
+            thresholds,
+            forwarding,
+            ports,
+        }
+    }
+
+    /// The ports on which the hosts of an entry listen, where another than the service's.
+    fn ports(&self, entry: &RealServerSpec) -> LocalPorts {
+        let listens = |(key, port): (&PortKey, &PortSpec)| {
+            let to = entry.port.or(port.target)?;
+            (to != key.port).then_some((*key, to))
+        };
+        self.spec.ports.iter().filter_map(listens).collect()
     }
 
     /// Gives each real server without limits of its own its share of a total.
-    fn split_thresholds(&mut self, spec: &ServiceSpec) {
-        if self.thresholds.split != ThresholdSplit::ByWeight {
+    fn split_thresholds(&mut self) {
+        let spec = self.spec;
+        if spec.thresholds.split != ThresholdSplit::ByWeight {
             return;
         }
         let shares = |server: &WantedRealServer| {
@@ -134,7 +152,7 @@ impl Resolver<'_, '_> {
         };
         let of_all = self.found.values().filter(|server| shares(server));
         let of_all: u64 = of_all.map(|server| u64::from(server.weight)).sum();
-        let total = self.thresholds.limits;
+        let total = spec.thresholds.limits;
         for server in self.found.values_mut().filter(|server| shares(server)) {
             server.thresholds = total.share(server.weight, of_all);
         }

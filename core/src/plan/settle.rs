@@ -1,19 +1,21 @@
 //! Where a plan ends up if every agent does as it is told and says so.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 use super::{Plan, plan};
 use crate::cluster::Cluster;
 use crate::names::{BootId, NodeName};
+use crate::network::{Family, Prefix};
 use crate::node_plan::{NodePlan, PlannedService};
-use crate::node_report::{NodeReport, ServiceReport, VipReport};
+use crate::node_report::{NodeReport, ReportedLink, ServiceReport, VipReport};
 use crate::time::Time;
 
 /// Longer than any conversation between plan and reports: a move in which both directors are real servers takes eight.
 const MOST_STEPS: usize = 32;
 
 /// The plan that stays the same once every agent has reported success. Facts that nodes have reported are kept; a node
-/// without a report is supposed to have none but its name.
+/// without a report is supposed to have its `InternalIPs`, and routes by all others.
 #[must_use]
 pub fn settled(cluster: &Cluster, now: Time) -> Plan {
     let mut cluster = cluster.clone();
@@ -33,7 +35,7 @@ pub fn settled(cluster: &Cluster, now: Time) -> Plan {
 /// What every node would report once its plan is in place.
 fn successes(cluster: &Cluster, plans: &BTreeMap<NodeName, NodePlan>) -> BTreeMap<NodeName, NodeReport> {
     let success = |(node, plan): (&NodeName, &NodePlan)| {
-        let mut report = cluster.reports.get(node).cloned().unwrap_or_default();
+        let mut report = cluster.reports.get(node).cloned().unwrap_or_else(|| supposed(cluster, node));
         let present = cluster.nodes.get(node).and_then(|node| node.boot_id.clone());
         report.node.boot_id = present.unwrap_or_else(|| BootId::from("supposed"));
         report.node.lineage.clone_from(&plan.lineage);
@@ -43,6 +45,18 @@ fn successes(cluster: &Cluster, plans: &BTreeMap<NodeName, NodePlan>) -> BTreeMa
         (node.clone(), report)
     };
     plans.iter().map(success).collect()
+}
+
+/// What a node would report of itself that has said nothing yet.
+fn supposed(cluster: &Cluster, node: &NodeName) -> NodeReport {
+    let own = cluster.nodes.get(node).map(|node| node.internal_ips.clone()).unwrap_or_default();
+    let all = cluster.nodes.values().flat_map(|node| &node.internal_ips);
+    let host = |address: &IpAddr| Prefix { address: *address, length: Family::of(*address).host_length() };
+    let link = ReportedLink { addresses: own.iter().map(host).collect(), ..ReportedLink::default() };
+    let mut report = NodeReport::default();
+    report.node.gateways = all.filter(|address| !own.contains(*address)).copied().collect();
+    report.node.links = "supposed".parse().map(|name| (name, link)).into_iter().collect();
+    report
 }
 
 fn done(part: &PlannedService) -> ServiceReport {
@@ -56,6 +70,7 @@ fn done(part: &PlannedService) -> ServiceReport {
         applied: true,
         vips: vips.collect(),
         receives: part.receive.clone(),
+        redirects: part.redirect.clone(),
         troubles: BTreeSet::new(),
     }
 }

@@ -4,12 +4,15 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use super::draft::{Form, WantedRealServer};
+use super::holder::Holding;
 use super::past::Past;
+use super::return_path;
 use crate::addresses::Addresses;
 use crate::forwarding::Forwarding;
 use crate::names::{NodeName, RealServerKey, ServiceName};
 use crate::network::Family;
 use crate::node_plan::{PlannedRealServer, Stage, StageName};
+use crate::redirection::{LocalPorts, Redirection, redirects_all};
 use crate::time::Time;
 
 /// How long a leaving real server stays quiesced, in seconds.
@@ -20,6 +23,7 @@ pub(super) fn form(
     past: &Past<'_>,
     service: &ServiceName,
     draft: Option<&Form>,
+    holders: &BTreeMap<IpAddr, Holding>,
     now: Time,
 ) -> (BTreeMap<RealServerKey, PlannedRealServer>, Option<Time>) {
     let previous = past.real_servers(service);
@@ -27,7 +31,8 @@ pub(super) fn form(
     let mut next: Option<Time> = None;
     if let Some(draft) = draft {
         for (key, wanted) in &draft.real_servers {
-            form.insert(key.clone(), coming(past, service, draft, key, wanted, previous.get(key).copied()));
+            let judge = Judge { past, service, draft, holders };
+            form.insert(key.clone(), judge.coming(key, wanted, previous.get(key).copied()));
         }
     }
     for (key, server) in previous {
@@ -43,84 +48,102 @@ pub(super) fn form(
     (form, next)
 }
 
-fn coming(
-    past: &Past<'_>,
-    service: &ServiceName,
-    draft: &Form,
-    key: &RealServerKey,
-    wanted: &WantedRealServer,
-    previous: Option<&PlannedRealServer>,
-) -> PlannedRealServer {
-    let way = Way { forwarding: wanted.forwarding, addresses: &wanted.addresses };
-    let mut server = PlannedRealServer {
-        entry: wanted.entry.clone(),
-        node: None,
-        addresses: wanted.addresses.clone(),
-        weight: wanted.weight,
-        thresholds: wanted.thresholds,
-        forwarding: wanted.forwarding,
-        stage: Stage::default(),
-        admitted: way.reaches(draft).collect(),
-    };
-    if let RealServerKey::Node(node) = key {
-        server.node = Some(node.clone());
-        server.admitted = way.admitted(past, service, draft, node, previous);
-        // Until the node is ready for another way, directors go on with the one that they have.
-        let old = previous.map(|old| (old, Way { forwarding: old.forwarding, addresses: &old.addresses }));
-        if let Some((old, old_way)) = old.filter(|(_, old_way)| *old_way != way) {
-            let admitted = old_way.admitted(past, service, draft, node, previous);
-            if !server.admitted.is_superset(&admitted) {
-                server.forwarding = old.forwarding;
-                server.addresses.clone_from(&old.addresses);
-                server.admitted = admitted;
+/// What admission goes by.
+struct Judge<'a> {
+    past: &'a Past<'a>,
+    service: &'a ServiceName,
+    draft: &'a Form,
+    holders: &'a BTreeMap<IpAddr, Holding>,
+}
+
+impl Judge<'_> {
+    fn coming(
+        &self,
+        key: &RealServerKey,
+        wanted: &WantedRealServer,
+        previous: Option<&PlannedRealServer>,
+    ) -> PlannedRealServer {
+        let way = Way { forwarding: wanted.forwarding, addresses: &wanted.addresses, ports: &wanted.ports };
+        let mut server = PlannedRealServer {
+            entry: wanted.entry.clone(),
+            node: None,
+            addresses: wanted.addresses.clone(),
+            weight: wanted.weight,
+            thresholds: wanted.thresholds,
+            forwarding: wanted.forwarding,
+            ports: wanted.ports.clone(),
+            stage: Stage::default(),
+            admitted: self.reached(way).collect(),
+        };
+        if let RealServerKey::Node(node) = key {
+            server.node = Some(node.clone());
+            server.admitted = self.admitted(way, node, previous);
+            // Until the node is ready for another way, directors go on with the one that they have.
+            let old = previous.map(|old| (old, Way::of(old)));
+            if let Some((old, old_way)) = old.filter(|(_, old_way)| *old_way != way) {
+                let admitted = self.admitted(old_way, node, previous);
+                if !server.admitted.is_superset(&admitted) {
+                    server.forwarding = old.forwarding;
+                    server.addresses.clone_from(&old.addresses);
+                    server.ports.clone_from(&old.ports);
+                    server.admitted = admitted;
+                }
             }
         }
-    }
-    let nowhere = server.admitted.is_empty();
-    server.stage = Stage::of(if nowhere { StageName::Pending } else { StageName::Serving });
-    server
-}
-
-/// How directors send to a real server: the method, and its addresses.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Way<'a> {
-    forwarding: Forwarding,
-    addresses: &'a Addresses,
-}
-
-impl<'a> Way<'a> {
-    /// The VIPs for which it leads to the real server.
-    fn reaches(self, draft: &'a Form) -> impl Iterator<Item = IpAddr> {
-        let vips = draft.vips.keys().copied();
-        vips.filter(move |vip| self.forwarding.address(self.addresses, Family::of(*vip)).is_some())
+        let nowhere = server.admitted.is_empty();
+        server.stage = Stage::of(if nowhere { StageName::Pending } else { StageName::Serving });
+        server
     }
 
-    fn admitted(
-        self,
-        past: &Past<'_>,
-        service: &ServiceName,
-        draft: &'a Form,
-        node: &NodeName,
-        previous: Option<&PlannedRealServer>,
-    ) -> Addresses {
+    /// The VIPs for which a way leads to the real server.
+    fn reached(&self, way: Way<'_>) -> impl Iterator<Item = IpAddr> {
+        let vips = self.draft.vips.keys().copied();
+        vips.filter(move |vip| way.forwarding.address(way.addresses, Family::of(*vip)).is_some())
+    }
+
+    fn admitted(&self, way: Way<'_>, node: &NodeName, previous: Option<&PlannedRealServer>) -> Addresses {
+        let Self { past, service, holders, .. } = self;
+        // Which port it listens on is no other way to the real server.
         let same = |server: &&PlannedRealServer| {
-            self == Way { forwarding: server.forwarding, addresses: &server.addresses }
+            (server.forwarding, &server.addresses) == (way.forwarding, way.addresses)
         };
         let previous = previous.filter(same);
-        self.reaches(draft)
-            .filter(|vip| {
-                admitted(past, service, node, *vip, previous) && self.is_open(past, service, node, *vip)
+        self.reached(way)
+            .filter(|vip| match way.forwarding {
+                Forwarding::FullNat => past.report(node).is_some(),
+                Forwarding::Masquerade => return_path::exists(past, holders, node, *vip),
+                Forwarding::DirectRouting | Forwarding::Tunnel(_) => {
+                    admitted(past, service, node, *vip, previous) && self.is_open(way, node, *vip)
+                }
             })
             .collect()
     }
 
-    /// Whether the node was told to take in the tunnel for a VIP, and has reported that it does.
-    fn is_open(self, past: &Past<'_>, service: &ServiceName, node: &NodeName, vip: IpAddr) -> bool {
-        let needed = self.forwarding.receptions(self.addresses, [Family::of(vip)]);
-        let told = past.part(service, node).is_some_and(|part| part.receive.is_superset(&needed));
-        let open =
-            past.service_report(service, node).is_some_and(|report| report.receives.is_superset(&needed));
-        told && open
+    /// Whether the node was told to take in the tunnel for a VIP and to redirect its ports, and has reported that it does.
+    fn is_open(&self, way: Way<'_>, node: &NodeName, vip: IpAddr) -> bool {
+        let (part, report) =
+            (self.past.part(self.service, node), self.past.service_report(self.service, node));
+        let (Some(part), Some(report)) = (part, report) else { return false };
+        let tunnel = way.forwarding.receptions(way.addresses, [Family::of(vip)]);
+        let redirections = || Redirection::needed(way.forwarding, way.ports, vip);
+        part.receive.is_superset(&tunnel)
+            && report.receives.is_superset(&tunnel)
+            && redirects_all(&part.redirect, redirections())
+            && redirects_all(&report.redirects, redirections())
+    }
+}
+
+/// How directors send to a real server: the method, its addresses, and the ports that are others than the service's.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Way<'a> {
+    forwarding: Forwarding,
+    addresses: &'a Addresses,
+    ports: &'a LocalPorts,
+}
+
+impl<'a> Way<'a> {
+    fn of(server: &'a PlannedRealServer) -> Self {
+        Self { forwarding: server.forwarding, addresses: &server.addresses, ports: &server.ports }
     }
 }
 

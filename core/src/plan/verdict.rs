@@ -8,9 +8,11 @@ use super::draft::{Draft, Form};
 use super::group;
 use super::holder::Holding;
 use super::past::Past;
+use super::return_path;
 use crate::cluster::{Cluster, Group, GroupSpec};
 use crate::names::{GroupName, NodeName, RealServerKey, ServiceName};
 use crate::node_plan::{NodePlan, PlannedRealServer, StageName};
+use crate::node_report::Trouble;
 use crate::reason::Reason;
 use crate::sysctl::Sysctl;
 use crate::verdict::{
@@ -33,21 +35,32 @@ pub(super) fn services(
     let mut parts = parts(past, plans);
     for (name, service) in &cluster.services {
         let Some(draft) = drafts.get(name) else { continue };
+        let form = draft.in_force.as_ref();
+        let lacking = form.map(|form| return_path::troubles(past, holders, form)).unwrap_or_default();
         let verdict = Verdict {
             generation: service.generation,
             accepted: draft.accepted.clone(),
-            resolved: draft.resolved.clone(),
-            vips: vips(draft.in_force.as_ref(), holders),
-            ports: draft.in_force.as_ref().map(|form| form.ports.clone()).unwrap_or_default(),
+            resolved: resolved(draft, &lacking),
+            vips: vips(form, holders),
+            ports: form.map(|form| form.ports.clone()).unwrap_or_default(),
             parts: parts.remove(name).unwrap_or_default(),
             real_servers: forms
                 .get(name)
-                .map(|servers| real_servers(cluster, past, name, servers))
+                .map(|servers| real_servers(cluster, past, name, servers, &lacking))
                 .unwrap_or_default(),
         };
         verdicts.insert(name.clone(), verdict);
     }
     verdicts
+}
+
+/// Whether every reference was found, and every masqueraded real server has a way back: what is wrong with the manifest
+/// comes first.
+fn resolved(draft: &Draft, lacking: &BTreeMap<RealServerKey, Trouble>) -> Judgement {
+    if draft.resolved.holds && !lacking.is_empty() {
+        return accept::resolved(lacking.values().cloned().collect());
+    }
+    draft.resolved.clone()
 }
 
 fn parts<'a>(
@@ -93,17 +106,21 @@ fn real_servers(
     past: &Past<'_>,
     service: &ServiceName,
     servers: &Servers,
+    lacking: &BTreeMap<RealServerKey, Trouble>,
 ) -> Vec<RealServerVerdict> {
-    let verdict = |server: &PlannedRealServer| RealServerVerdict {
+    let verdict = |(key, server): (&RealServerKey, &PlannedRealServer)| RealServerVerdict {
         entry: server.entry.clone(),
         node: server.node.clone(),
         addresses: server.addresses.clone(),
         weight: server.weight,
         stage: server.stage.name,
-        reason: reason(cluster, past, service, server),
+        reason: match lacking.get(key).filter(|_| server.stage.name == StageName::Pending) {
+            Some(trouble) => trouble.reason,
+            None => reason(cluster, past, service, server),
+        },
         since: server.stage.since,
     };
-    let mut rows: Vec<RealServerVerdict> = servers.values().map(verdict).collect();
+    let mut rows: Vec<RealServerVerdict> = servers.iter().map(verdict).collect();
     rows.sort();
     rows
 }

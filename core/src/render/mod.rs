@@ -1,6 +1,7 @@
 //! From a node's plan and its local facts to the kernel as it should be.
 
 mod duty;
+mod nat;
 mod node;
 mod other_form;
 mod posture;
@@ -36,6 +37,7 @@ pub fn render(plan: &NodePlan, local: &Local, now: Monotonic) -> (Wanted, Option
     let vips = draft.usable_vips();
     draft.tables(&vips);
     draft.receive();
+    draft.redirect();
     for (vip, place) in &vips {
         draft.posture(*vip, place);
     }
@@ -143,8 +145,11 @@ impl<'a> Draft<'a> {
     fn table(&mut self, name: &ServiceName, part: &PlannedService, vip: IpAddr) {
         let Some(form) = &part.form else { return };
         let missing = table::missing(form, self.local);
-        for trouble in missing.iter().cloned().chain(table::behind_gateways(form, vip, self.local)) {
+        for trouble in missing.iter().cloned().chain(table::troubles(form, vip, self.local)) {
             self.trouble(name, trouble);
+        }
+        if missing.as_ref().is_none_or(|trouble| trouble.reason != Reason::IpvsMissing) {
+            self.masquerade(name, form, vip);
         }
         for port in &form.ports {
             let key = table::key(vip, *port);

@@ -44,7 +44,7 @@ pub fn changed_parts(before: &NodePlan, plan: &NodePlan) -> Option<Before> {
 /// whole.
 ///
 /// `None`, and nothing is touched, where more than virtual servers may be concerned: VIPs, duties, ports, tunnels to
-/// be received or requirements differ, an address is new to the plan, or the kernel lacks what one of the forms needs.
+/// be received, redirections, forwarding or requirements differ, an address is new to the plan, or the kernel lacks what one of the forms needs.
 #[must_use]
 pub fn other_forms(
     plan: &NodePlan,
@@ -78,14 +78,20 @@ impl<'a> Change<'a> {
         part: &'a PlannedService,
         local: &Local,
     ) -> Option<Self> {
-        let same =
-            before.vips == part.vips && before.requires == part.requires && before.receive == part.receive;
+        let same = before.vips == part.vips
+            && before.requires == part.requires
+            && before.receive == part.receive
+            && before.redirect == part.redirect;
         let (before, after) = (before.form.as_ref()?, part.form.as_ref()?);
         let simple = before.ports == after.ports
             && before.adopt == after.adopt
             && addresses(after).is_subset(&addresses(before))
             && table::missing(before, local).is_none()
             && table::missing(after, local).is_none();
+        let vips = || part.vips.keys();
+        let forwards =
+            vips().all(|vip| table::needs(before, *vip, local) == table::needs(after, *vip, local));
+        let simple = simple && forwards;
         (same && simple && duty::is_supported(part, local)).then_some(Self { name, part, before, after })
     }
 
@@ -105,8 +111,8 @@ impl<'a> Change<'a> {
                 }
             }
             if forwarded {
-                gone.extend(table::behind_gateways(self.before, *vip, local));
-                come.extend(table::behind_gateways(self.after, *vip, local));
+                gone.extend(table::troubles(self.before, *vip, local));
+                come.extend(table::troubles(self.after, *vip, local));
             }
         }
         if gone != come {

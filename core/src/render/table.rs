@@ -1,15 +1,17 @@
 //! The IPVS table that a service wants.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use crate::forwarding::Forwarding;
 use crate::ipvs::{DestinationKey, DestinationSettings, PortKey, VirtualServerKey};
 use crate::kernel::VirtualServer;
 use crate::local::Local;
+use crate::names::LinkName;
 use crate::network::Family;
 use crate::node_plan::{PlannedRealServer, ServiceForm, StageName};
 use crate::node_report::{NO_IPVS, Trouble};
+use crate::packet_rule::{PacketRuleKey, PacketRuleKind};
 use crate::reason::Reason;
 
 /// Why nothing of a service's table can be wanted.
@@ -30,13 +32,14 @@ pub(crate) fn key(vip: IpAddr, port: PortKey) -> VirtualServerKey {
     VirtualServerKey::Tuple { protocol: port.protocol, address: vip, port: port.port }
 }
 
-/// A service's entry for one VIP and port, without those that direct routing does not reach.
+/// A service's entry for one VIP and port, without those that direct routing does not reach, or whose replies would get
+/// lost here.
 pub(super) fn virtual_server(form: &ServiceForm, vip: IpAddr, port: PortKey, local: &Local) -> VirtualServer {
     let family = Family::of(vip);
     let settings = form.scheduling.settings(port, family);
     let mut destinations = BTreeMap::<DestinationKey, DestinationSettings>::new();
     for (rip, server, weight) in admitted(form, vip) {
-        if comes_back(rip, server, local).is_some() {
+        if comes_back(rip, server, local).is_some() || gets_lost(rip, server, local) {
             continue;
         }
         let (method, tunnel) = server.forwarding.settings();
@@ -47,7 +50,7 @@ pub(super) fn virtual_server(form: &ServiceForm, vip: IpAddr, port: PortKey, loc
             lower_threshold: server.thresholds.lower,
             tunnel,
         };
-        let key = DestinationKey { address: rip, port: port.port };
+        let key = DestinationKey { address: rip, port: server.port(port) };
         // Of two real servers with one address the one with the greater weight counts.
         let there = destinations.entry(key).or_insert(settings);
         there.weight = there.weight.max(weight);
@@ -55,8 +58,13 @@ pub(super) fn virtual_server(form: &ServiceForm, vip: IpAddr, port: PortKey, loc
     VirtualServer { settings, destinations }
 }
 
+/// What is wrong with the real servers of a VIP.
+pub(super) fn troubles(form: &ServiceForm, vip: IpAddr, local: &Local) -> Vec<Trouble> {
+    behind_gateways(form, vip, local).into_iter().chain(unforwarded(form, vip, local)).collect()
+}
+
 /// The real servers of a VIP that direct routing does not reach, because a gateway lies before them.
-pub(super) fn behind_gateways(form: &ServiceForm, vip: IpAddr, local: &Local) -> Vec<Trouble> {
+fn behind_gateways(form: &ServiceForm, vip: IpAddr, local: &Local) -> Vec<Trouble> {
     let trouble = |(rip, server, _): (IpAddr, &PlannedRealServer, u32)| {
         let gateway = comes_back(rip, server, local)?;
         let message = format!(
@@ -67,6 +75,52 @@ pub(super) fn behind_gateways(form: &ServiceForm, vip: IpAddr, local: &Local) ->
         Some(Trouble::new(Reason::RealServerBehindGateway, message))
     };
     admitted(form, vip).filter_map(trouble).collect()
+}
+
+/// The real servers of a VIP whose replies this node would drop.
+fn unforwarded(form: &ServiceForm, vip: IpAddr, local: &Local) -> Option<Trouble> {
+    let mut lost = admitted(form, vip).filter(|(rip, server, _)| gets_lost(*rip, server, local));
+    lost.next().map(|(rip, ..)| {
+        let message = format!(
+            "real server {rip} replies by node {}, which forwards no IPv6 packets of others: set \
+             net.ipv6.conf.all.forwarding to 1 there. The agent does not, because the node would heed no router \
+             advertisements any more",
+            local.node
+        );
+        Trouble::new(Reason::Ipv6ForwardingOff, message)
+    })
+}
+
+/// What masqueraded real servers need of the director besides their entries.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Needs {
+    /// The links by which they reply, and on which IPv4 packets for others must be forwarded.
+    pub(super) links: BTreeSet<LinkName>,
+    /// The rules of source NAT of those that are sent to by full NAT, which needs connection tracking too.
+    pub(super) rules: BTreeSet<PacketRuleKey>,
+}
+
+/// What the masqueraded real servers of a VIP need.
+pub(super) fn needs(form: &ServiceForm, vip: IpAddr, local: &Local) -> Needs {
+    let mut needs = Needs::default();
+    for (rip, server, _) in admitted(form, vip).filter(|(_, server, _)| server.forwarding.rewrites()) {
+        let link = local.paths.get(&rip).map(|path| path.link);
+        let known = link.and_then(|link| local.links.get(&link));
+        // What is sent to this node itself leaves by no link, and the reply comes in by none.
+        if known.is_some_and(|link| link.loopback) {
+            continue;
+        }
+        needs.links.extend(link.filter(|_| known.is_some() && rip.is_ipv4()));
+        if server.forwarding == Forwarding::FullNat {
+            needs.rules.extend(form.ports.iter().map(|port| PacketRuleKey {
+                kind: PacketRuleKind::SourceNat,
+                protocol: port.protocol,
+                address: rip,
+                port: server.port(*port),
+            }));
+        }
+    }
+    needs
 }
 
 /// The RIPs that have an entry for a VIP, with the weight in the kernel.
@@ -90,4 +144,9 @@ fn admitted(form: &ServiceForm, vip: IpAddr) -> impl Iterator<Item = (IpAddr, &P
 fn comes_back(rip: IpAddr, server: &PlannedRealServer, local: &Local) -> Option<IpAddr> {
     let direct = server.forwarding == Forwarding::DirectRouting;
     local.paths.get(&rip).filter(|_| direct).and_then(|path| path.gateway)
+}
+
+/// Whether this node would drop what a masqueraded real server replies.
+fn gets_lost(rip: IpAddr, server: &PlannedRealServer, local: &Local) -> bool {
+    server.forwarding.rewrites() && rip.is_ipv6() && !local.forwards_ipv6
 }

@@ -17,6 +17,7 @@ use crate::network::Family;
 use crate::node_plan::{NodePlan, PlannedService};
 use crate::node_report::{NodeFacts, NodeReport, ReportedLink, ServiceReport, Trouble, VipReport};
 use crate::reason::Reason;
+use crate::redirection::Redirection;
 use crate::wanted::{Failure, Hold, Wanted};
 
 use pending::Pending;
@@ -45,7 +46,12 @@ pub fn report(
         let applied = !incapable && !pending && !closing && vips.iter().all(|vip| subject.is_settled(*vip));
         let receives = part.receive.iter().filter(|reception| have.receives(reception)).copied().collect();
         let revision = part.revision;
-        (name.clone(), ServiceReport { revision, applied, vips: reports, receives, troubles })
+        let in_place = |redirection: &&Redirection| {
+            let (key, settings) = redirection.rule();
+            have.packet_rules.get(&key) == Some(&settings)
+        };
+        let redirects = part.redirect.iter().filter(in_place).copied().collect();
+        (name.clone(), ServiceReport { revision, applied, vips: reports, receives, redirects, troubles })
     });
     let services = services.collect();
     NodeReport { node: facts(plan, local, owned, troubles.node), services }

@@ -35,8 +35,9 @@ pub fn update(
         let (Some(part), Some(before)) = (plan.services.get(name), report.services.get(name)) else {
             return false;
         };
-        // Of what takes in tunnels more than virtual servers is told.
-        if !before.applied || !part.receive.is_empty() || !before.receives.is_empty() {
+        // Of what takes in tunnels or redirects ports more than virtual servers is told.
+        let more = !part.receive.is_empty() || !part.redirect.is_empty();
+        if !before.applied || more || !before.receives.is_empty() || !before.redirects.is_empty() {
             return false;
         }
         let service = Service { name, part, wanted };

@@ -65,6 +65,7 @@ fn reports() -> Reports {
             revision: Revision { number: 1, hash: 1 },
             applied: true,
             receives: BTreeSet::new(),
+            redirects: BTreeSet::new(),
             vips,
             troubles: BTreeSet::new(),
         };

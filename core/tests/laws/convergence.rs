@@ -75,6 +75,9 @@ fn assert_as_wanted(have: &Kernel, node: &Node, view: &View) {
         let there = have.packet_rules.get(key) == Some(settings);
         assert!(there || excused(Item::PacketRule(*key)), "{key} is missing");
     }
+    for link in &wanted.forward {
+        assert!(have.forwarding.contains(link), "{link} does not forward");
+    }
     for link in &wanted.hide {
         let arp = have.arp[link].effective(have.arp_all);
         assert!(arp.hides(), "{link} does not hide: {arp:?}");
@@ -91,7 +94,9 @@ fn assert_as_wanted(have: &Kernel, node: &Node, view: &View) {
         assert!(same || excused(Item::Sysctl(*sysctl)), "{sysctl} is not {value}");
     }
     for (item, _) in node.custody.items() {
-        let stays = item.vip().is_some_and(|vip| wanted.keep_vips.contains(&vip)) || wanted.keep_everything;
+        let may_be_needed = item.is_for_masquerading() && !wanted.keep_vips.is_empty();
+        let of_kept = item.vip().is_some_and(|vip| wanted.keep_vips.contains(&vip));
+        let stays = of_kept || may_be_needed || wanted.keep_everything;
         let as_wanted = match item {
             Item::Address(key) => wanted.addresses.contains_key(&key),
             Item::VirtualServer(key) => wanted.virtual_servers.contains_key(&key),
@@ -105,6 +110,7 @@ fn assert_as_wanted(have: &Kernel, node: &Node, view: &View) {
             Item::Tunnel(link) => wanted.tunnels.contains_key(&link),
             Item::GuePort(port) => wanted.gue_ports.contains(&port),
             Item::PacketRule(key) => wanted.packet_rules.contains_key(&key),
+            Item::Forwarding(link) => wanted.forward.contains(&link),
         };
         assert!(as_wanted || stays || excused(item), "{item:?} is still ours");
     }

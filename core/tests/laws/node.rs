@@ -111,7 +111,8 @@ impl Node {
             let arp = name.starts_with("eth");
             (link(name), Link { index, mac: None, up: true, loopback, arp, addresses })
         };
-        let behind = Path { link: link("eth0"), gateway: Some(address("192.168.10.1")) };
+        let by = |name: &str| Path { link: link(name), gateway: None };
+        let behind = Path { gateway: Some(address("192.168.10.1")), ..by("eth0") };
         Local {
             node: "director-1".into(),
             features: lvs_core::names::FEATURES.into_iter().map(Into::into).collect(),
@@ -121,7 +122,12 @@ impl Node {
             arp_all: self.kernel.arp_all,
             default_links: vec![link("eth0")],
             gateways: BTreeSet::from([address("192.168.10.1")]),
-            paths: BTreeMap::from([(address("172.16.0.1"), behind)]),
+            paths: BTreeMap::from([
+                (address("172.16.0.1"), behind),
+                (address("192.168.10.10"), by("eth0")),
+                (address("192.168.10.11"), by("eth1")),
+                (address("192.168.10.12"), by("lo")),
+            ]),
             probes: self.probes.clone(),
             ours: self.custody.addresses(),
             ..Local::default()

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use lvs_core::custody::Item;
+use lvs_core::ipvs::ForwardingMethod;
 use lvs_core::kernel::{AddressKey, Kernel, Op};
 use lvs_core::local::ProbeOutcome;
 
@@ -20,6 +21,7 @@ pub(crate) fn assert_nothing_lost(view: &View) {
                 | Op::RemoveTunnel(_)
                 | Op::CloseGuePort(_)
                 | Op::RemovePacketRule(_)
+                | Op::SetForwarding(_, false)
         )
     };
     let lost = view.phases.iter().flat_map(|phase| &phase.ops).find(takes_away);
@@ -54,7 +56,25 @@ impl Node {
                 assert!(served, "{key} attracts packets that nothing takes");
             }
         }
+        self.assert_replies_are_forwarded();
         self.assert_foreign_untouched();
+    }
+
+    /// Where a masqueraded real server of ours replies by, packets of others are forwarded.
+    fn assert_replies_are_forwarded(&self) {
+        let paths = self.local().paths;
+        for (server, there) in &self.kernel.virtual_servers {
+            for (key, settings) in &there.destinations {
+                let ours = self.custody.holds(&Item::Destination(*server, *key));
+                let Some(path) = paths.get(&key.address).filter(|path| path.link != link("lo")) else {
+                    continue;
+                };
+                let lost = ours
+                    && settings.method == ForwardingMethod::Masquerade
+                    && !self.kernel.forwarding.contains(&path.link);
+                assert!(!lost, "{key} of {server} replies by {}, which does not forward", path.link);
+            }
+        }
     }
 
     /// Everything that differs from before us is in custody.
@@ -96,6 +116,10 @@ impl Node {
         for key in keys(&self.initial.packet_rules, &self.kernel.packet_rules) {
             let same = self.initial.packet_rules.get(&key) == self.kernel.packet_rules.get(&key);
             assert!(same || ours(Item::PacketRule(key)), "{key} is not ours and has changed");
+        }
+        for link in self.initial.forwarding.symmetric_difference(&self.kernel.forwarding) {
+            let ours = ours(Item::Forwarding(*link)) || ours(Item::Tunnel(*link));
+            assert!(ours, "the forwarding of {link} is not ours and has changed");
         }
         let same = self.initial.timeouts == self.kernel.timeouts;
         assert!(same || ours(Item::Timeouts), "the timeouts are not ours and have changed");

@@ -48,6 +48,7 @@ fn plan((accept, attract, forward): (bool, bool, bool), port: u16, rips: &[&str]
             weight: 1,
             thresholds: Thresholds::NONE,
             forwarding: Forwarding::DirectRouting,
+            ports: BTreeMap::new(),
             stage: Stage::of(StageName::Serving),
             admitted: [address(VIP)].into(),
         };

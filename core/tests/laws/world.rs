@@ -78,7 +78,9 @@ fn kernel() -> impl Strategy<Value = Kernel> {
         prop_oneof![1 => Just(None), 2 => Just(Some(["rr", "wlc"])), 1 => Just(Some(["rr", "sh"]))];
     let table = btree_map(virtual_server_key(), foreign_virtual_server(), 0..4);
     let settings = (timeouts, sysctls(2..5));
-    (table, settings, foreign_addresses(), arp, all, schedulers, tunnels(), packet_rules()).prop_map(
+    let forwarding = (btree_set(select(&LINKS[..]).prop_map(link), 0..3), any::<bool>());
+    let rules = (packet_rules(), forwarding);
+    (table, settings, foreign_addresses(), arp, all, schedulers, tunnels(), rules).prop_map(
         |(
             virtual_servers,
             (timeouts, sysctls),
@@ -87,7 +89,7 @@ fn kernel() -> impl Strategy<Value = Kernel> {
             arp_all,
             schedulers,
             (tunnels, gue_ports, rp_filter_all),
-            packet_rules,
+            (packet_rules, (forwarding, forwarding_all)),
         )| Kernel {
             virtual_servers,
             timeouts: Some(timeouts),
@@ -100,6 +102,8 @@ fn kernel() -> impl Strategy<Value = Kernel> {
             gue_ports,
             rp_filter_all,
             packet_rules,
+            forwarding,
+            forwarding_all,
             arp_all,
             schedulers: schedulers.map(|names| names.iter().map(|name| name.parse().unwrap()).collect()),
         },
@@ -163,7 +167,11 @@ fn forwarding() -> impl Strategy<Value = Forwarding> {
         Encapsulation::Gre { checksum: false },
         Encapsulation::Gre { checksum: true },
     ];
-    prop_oneof![2 => Just(Forwarding::DirectRouting), 1 => select(tunnels).prop_map(Forwarding::Tunnel)]
+    prop_oneof![
+        2 => Just(Forwarding::DirectRouting),
+        1 => select(tunnels).prop_map(Forwarding::Tunnel),
+        1 => select(vec![Forwarding::Masquerade, Forwarding::FullNat]),
+    ]
 }
 
 fn settings((ignore, announce): (u32, u32)) -> ArpSettings {
@@ -336,14 +344,16 @@ fn real_server() -> impl Strategy<Value = PlannedRealServer> {
     let stage = select(vec![StageName::Serving, StageName::Serving, StageName::Quiesced, StageName::Pending]);
     let limits = prop_oneof![4 => Just(Thresholds::NONE), 1 => Just(Thresholds { upper: 9, lower: 5 })];
     let admitted = subsequence(&VIPS[..], 3..6);
-    (select(&RIPS[..]), 0..3_u32, limits, forwarding(), stage, admitted).prop_map(
-        |(rip, weight, thresholds, forwarding, stage, admitted)| PlannedRealServer {
+    let ports = btree_map(port(), select(vec![8080, 8443]), 0..3);
+    (select(&RIPS[..]), 0..3_u32, limits, forwarding(), ports, stage, admitted).prop_map(
+        |(rip, weight, thresholds, forwarding, ports, stage, admitted)| PlannedRealServer {
             entry: "r".to_owned(),
             node: None,
             addresses: [address(rip)].into(),
             weight,
             thresholds,
             forwarding,
+            ports,
             stage: Stage::of(stage),
             admitted: admitted.into_iter().map(address).collect(),
         },

@@ -15,7 +15,11 @@ pub struct ForwardingSpec {
     /// `DirectRouting`: the packet gets another destination MAC address and nothing else, so the real server must be on
     /// the director's network. `Tunnel`: the packet travels within another one to the real server's own address,
     /// wherever that is and of whichever family; its node takes it in by a tunnel device that the agent makes. With both
-    /// the real server has the VIP, listens on the VIP's port, and replies straight to the client.
+    /// the real server has the VIP and replies straight to the client. `Masquerade`: the packet gets the real server's
+    /// address and port as its destination. The real server has no VIP, may listen on another port, and must reply by the
+    /// director that holds the VIP: a route of its Node to the clients leads there, and no client is on its own network.
+    /// `FullNAT`: besides, the packet gets the director's address as its source, so that the reply comes back whatever the
+    /// real server's routes are; it does not see the client's address.
     pub method: Method,
     /// The tunnel, of method Tunnel only. Default IPIP.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -56,6 +60,8 @@ pub(super) fn read(spec: &ForwardingSpec, path: &str, findings: &mut Findings) -
     );
     match (spec.method, &spec.tunnel) {
         (Method::DirectRouting, _) => Some(Forwarding::DirectRouting),
+        (Method::Masquerade, _) => Some(Forwarding::Masquerade),
+        (Method::FullNat, _) => Some(Forwarding::FullNat),
         (Method::Tunnel, None) => Some(Forwarding::Tunnel(Encapsulation::Ipip)),
         (Method::Tunnel, Some(spec)) => {
             tunnel(spec, &format!("{path}.tunnel"), findings).map(Forwarding::Tunnel)

@@ -32,7 +32,7 @@ use crate::label_selector::{LabelSelector, NOT_EMPTY};
     status = "VirtualServiceStatus",
     derive = "PartialEq",
     derive = "Default",
-    doc = "An LVS virtual service: directors take connections to its VIPs and ports and hand each to a real server, by direct routing or through a tunnel. The reply goes from the real server straight to the client.",
+    doc = "An LVS virtual service: directors take connections to its VIPs and ports and hand each to a real server. By direct routing and through a tunnel the reply goes from the real server straight to the client.",
     validation = Rule::new("self.metadata.name.size() <= 63").message("metadata.name: write at most 63 characters"),
     printcolumn(name = "VIPs", type_ = "string", json_path = ".status.summary.vips"),
     printcolumn(name = "Ports", type_ = "string", json_path = ".status.summary.ports"),
@@ -48,7 +48,9 @@ use crate::label_selector::{LabelSelector, NOT_EMPTY};
     validation = Rule::new("self.ports.all(port, port.port != 0) || has(self.persistence)").message("port 0 stands for all ports and needs persistence: write spec.persistence too"),
     validation = Rule::new("!has(self.schedulerFlags) || self.schedulerFlags.all(flag, has(self.scheduler) && flag.startsWith(self.scheduler + '-'))").message("a flag of another scheduler: sh-port and sh-fallback need scheduler sh, mh-port and mh-fallback need mh"),
     validation = Rule::new("!has(self.udpScheduling) || self.udpScheduling != 'PerPacket' || self.ports.exists(port, has(port.protocol) && port.protocol == 'UDP')").message("udpScheduling PerPacket is for UDP: write a port with protocol UDP, or leave it out"),
-    validation = Rule::new("!has(self.persistence) || !has(self.persistence.engine) || self.ports.all(port, has(port.protocol) && port.protocol == 'UDP')").message("the persistence engine sip reads UDP only: write UDP ports only, or leave the engine out")
+    validation = Rule::new("!has(self.persistence) || !has(self.persistence.engine) || self.ports.all(port, has(port.protocol) && port.protocol == 'UDP')").message("the persistence engine sip reads UDP only: write UDP ports only, or leave the engine out"),
+    validation = Rule::new("!has(self.realServers) || self.realServers.all(server, !has(server.port)) || (self.ports.size() == 1 && self.ports[0].port != 0)").message("port of a real server is for a service with one port, which is not 0: write targetPort at each port instead"),
+    validation = Rule::new(OTHER_PORTS_NEED_AN_AGENT).message("another port on a host without an agent: write method Masquerade or FullNAT for it, or make it a Node with an agent and write nodeName")
 )]
 pub struct VirtualServiceSpec {
     /// The virtual IP addresses that clients connect to, each once. Each must lie in a pool of exactly one
@@ -56,7 +58,8 @@ pub struct VirtualServiceSpec {
     #[schemars(length(min = 1, max = 16))]
     #[x_kube(validation = Rule::new("self.all(vip, self.exists_one(other, other.address == vip.address))").message("a VIP stands here twice: write each once"))]
     pub vips: Vec<Vip>,
-    /// The ports of every VIP, each protocol and port once. The real servers listen on the VIPs and on these same ports.
+    /// The ports of every VIP, each protocol and port once. The real servers listen on these same ports where nothing else
+    /// is written.
     #[schemars(length(min = 1, max = 64))]
     #[x_kube(
         merge_strategy = ListMerge::Map(vec!["protocol".into(), "port".into()]),
@@ -108,9 +111,17 @@ pub struct Vip {
     pub address: String,
 }
 
+/// What CEL says of foreign hosts that get packets as the client sent them, and so at the service's port.
+const OTHER_PORTS_NEED_AN_AGENT: &str = "!has(self.realServers) || self.realServers.all(server, !has(server.addresses) \
+    || (has(server.forwarding) ? server.forwarding.method in ['Masquerade', 'FullNAT'] \
+        : has(self.forwarding) && self.forwarding.method in ['Masquerade', 'FullNAT']) \
+    || (has(server.port) ? server.port == self.ports[0].port \
+        : self.ports.all(port, !has(port.targetPort) || port.targetPort == port.port)))";
+
 /// A port of every VIP.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("self.port != 0 || !has(self.targetPort)").message("port 0 stands for all ports, each of which stays as it is: leave targetPort out"))]
 pub struct Port {
     /// The port, 1 to 65535; or 0 for all ports that no other VirtualService has, which needs persistence.
     #[schemars(range(min = 0, max = 65535))]
@@ -123,6 +134,12 @@ pub struct Port {
     #[schemars(length(min = 1, max = 63))]
     #[x_kube(validation = Rule::new("self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')").message("not a DNS label: write lower-case letters, digits and '-', such as http"))]
     pub name: Option<String>,
+    /// The port on which the real servers listen, 1 to 65535, where an entry does not write its own. By direct routing and
+    /// through a tunnel packets arrive at the service's port, and the agent on the real server's Node redirects them to
+    /// this one. Default the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 65535))]
+    pub target_port: Option<i32>,
 }
 
 fn tcp() -> Protocol {
@@ -213,7 +230,7 @@ pub struct RealServer {
     #[x_kube(validation = Rule::new(NOT_EMPTY).message("matches every Node: write at least one requirement"))]
     pub node_selector: Option<LabelSelector>,
     /// A host without an agent, by its own addresses (RIPs), at most one of each family. It must bind the VIPs, keep
-    /// silent on ARP for them, and take tunnels in by itself. A Node's address is refused: write nodeName instead.
+    /// silent on ARP for them, take tunnels in, and reply by the director where it is masqueraded, all by itself. A Node's address is refused: write nodeName instead.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 2), inner(length(max = LONGEST_ADDRESS)))]
     #[x_kube(
@@ -232,4 +249,9 @@ pub struct RealServer {
     /// How directors send to the hosts of the entry, instead of the service's forwarding.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub forwarding: Option<ForwardingSpec>,
+    /// The port on which the hosts of the entry listen, 1 to 65535, of a service with one port only. Default the port's
+    /// targetPort, else the port itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 65535))]
+    pub port: Option<i32>,
 }

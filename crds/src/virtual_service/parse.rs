@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use kube::core::ObjectMeta;
-use lvs_core::cluster::{RealServerSpec, RealServerTarget, Service, ServiceSpec};
+use lvs_core::cluster::{PortSpec, RealServerSpec, RealServerTarget, Service, ServiceSpec};
+use lvs_core::forwarding::Forwarding;
 use lvs_core::ipvs::PortKey;
 use lvs_core::names::{NodeName, ServiceName};
 use lvs_core::node_report::Trouble;
@@ -63,6 +64,7 @@ fn read(spec: &VirtualServiceSpec, mut findings: Findings) -> Result<ServiceSpec
     let forwarding = given.and_then(|given| forwarding::read(given, "spec.forwarding", &mut findings));
     let forwarding = forwarding.unwrap_or_default();
     let real_servers = real_servers(&spec.real_servers, &mut findings);
+    other_ports(&ports, forwarding, &real_servers, &mut findings);
     let spec = scheduling.map(|scheduling| ServiceSpec {
         vips,
         ports,
@@ -85,7 +87,7 @@ fn vips(spec: &VirtualServiceSpec, findings: &mut Findings) -> BTreeSet<std::net
     vips
 }
 
-fn ports(ports: &[Port], findings: &mut Findings) -> BTreeMap<PortKey, Option<String>> {
+fn ports(ports: &[Port], findings: &mut Findings) -> BTreeMap<PortKey, PortSpec> {
     findings.require((1..=64).contains(&ports.len()), "spec.ports", "write 1 to 64 ports");
     let mut read = BTreeMap::new();
     let mut names = BTreeSet::new();
@@ -107,7 +109,14 @@ fn ports(ports: &[Port], findings: &mut Findings) -> BTreeMap<PortKey, Option<St
             continue;
         };
         let key = PortKey { protocol: port.protocol, port: number };
-        let new = read.insert(key, port.name.clone()).is_none();
+        let target =
+            port.target_port.and_then(|target| listening(target, &format!("{path}.targetPort"), findings));
+        findings.require(
+            number != 0 || target.is_none(),
+            format!("{path}.targetPort"),
+            "port 0 stands for all ports, each of which stays as it is: leave targetPort out",
+        );
+        let new = read.insert(key, PortSpec { name: port.name.clone(), target }).is_none();
         findings.require(new, path, format!("{key} stands here twice: write it once"));
     }
     read
@@ -133,7 +142,8 @@ fn real_servers(entries: &[RealServer], findings: &mut Findings) -> BTreeMap<Str
         let forwarding =
             given.and_then(|given| forwarding::read(given, &format!("{path}.forwarding"), findings));
         let (Some(target), Some(weight)) = (target(entry, &path, findings), weight) else { continue };
-        let spec = RealServerSpec { target, weight, thresholds, forwarding };
+        let port = entry.port.and_then(|port| listening(port, &format!("{path}.port"), findings));
+        let spec = RealServerSpec { target, weight, thresholds, forwarding, port };
         let new = read.insert(entry.name.clone(), spec).is_none();
         findings.require(
             new,
@@ -142,6 +152,40 @@ fn real_servers(entries: &[RealServer], findings: &mut Findings) -> BTreeMap<Str
         );
     }
     read
+}
+
+/// A port on which a real server listens.
+fn listening(number: i32, path: &str, findings: &mut Findings) -> Option<u16> {
+    let port = in_range(number, 1, i32::from(u16::MAX)).and_then(|port| u16::try_from(port).ok());
+    findings.require(port.is_some(), path, format!("{number}: write 1 to 65535"));
+    port
+}
+
+/// Ports of real servers that nobody could send to.
+fn other_ports(
+    ports: &BTreeMap<PortKey, PortSpec>,
+    forwarding: Forwarding,
+    real_servers: &BTreeMap<String, RealServerSpec>,
+    findings: &mut Findings,
+) {
+    let one = ports.len() == 1 && ports.keys().all(|key| key.port != 0);
+    findings.require(
+        one || real_servers.values().all(|entry| entry.port.is_none()),
+        "spec.realServers",
+        "port of a real server is for a service with one port, which is not 0: write targetPort at each port instead",
+    );
+    for (name, entry) in real_servers {
+        let foreign = matches!(entry.target, RealServerTarget::Foreign(_));
+        let rewritten = entry.forwarding.unwrap_or(forwarding).rewrites();
+        let mut elsewhere =
+            ports.iter().filter(|(key, port)| entry.port.or(port.target).is_some_and(|to| to != key.port));
+        findings.require(
+            !foreign || rewritten || elsewhere.next().is_none(),
+            format!("spec.realServers[{name}]"),
+            "another port on a host without an agent: write method Masquerade or FullNAT for it, or make it a Node with an \
+             agent and write nodeName",
+        );
+    }
 }
 
 fn target(entry: &RealServer, path: &str, findings: &mut Findings) -> Option<RealServerTarget> {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use lvs_core::cluster::ConnectionThresholds;
+use lvs_core::cluster::{ConnectionThresholds, PortSpec};
 use lvs_core::ipvs::PortKey;
 use lvs_core::names::SchedulerName;
 use lvs_core::network::Protocol;
@@ -15,7 +15,7 @@ use crate::field::Findings;
 /// The most that ipvsadm takes as a persistence timeout: 31 days.
 const LONGEST_PERSISTENCE: i32 = 31 * 86_400;
 
-type Ports = BTreeMap<PortKey, Option<String>>;
+type Ports = BTreeMap<PortKey, PortSpec>;
 
 /// How a real server is chosen; nothing where the scheduler's name is none. What else is wrong is found.
 pub(super) fn read(spec: &VirtualServiceSpec, ports: &Ports, findings: &mut Findings) -> Option<Scheduling> {

@@ -108,6 +108,7 @@ fn report_of(boot: &str) -> NodeReport {
         applied: true,
         vips: [].into(),
         receives: [].into(),
+        redirects: [].into(),
         troubles: [].into(),
     };
     let services = plan.services.iter().map(|(name, service)| (name.clone(), of(service))).collect();

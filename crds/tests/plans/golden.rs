@@ -12,6 +12,7 @@ use lvs_core::node_plan::{
 };
 use lvs_core::node_report::{NodeFacts, NodeReport, ReportedLink, ServiceReport, Trouble, VipReport};
 use lvs_core::reason::Reason;
+use lvs_core::redirection::Redirection;
 use lvs_core::scheduling::{FormPersistence, Scheduling, Thresholds};
 use lvs_core::time::Time;
 use lvs_crds::{NodePlanSlice, plan, report};
@@ -37,10 +38,20 @@ fn real_server(name: &str, rip: &str, stage: Stage) -> (RealServerKey, PlannedRe
         weight: 1,
         thresholds: Thresholds::NONE,
         forwarding: Forwarding::DirectRouting,
+        ports: BTreeMap::new(),
         stage,
         admitted: [address("192.168.10.40")].into(),
     };
     (RealServerKey::Node(node), real_server)
+}
+
+fn redirect() -> BTreeSet<Redirection> {
+    BTreeSet::from([Redirection {
+        protocol: Protocol::Tcp,
+        vip: address("192.168.10.40"),
+        port: 80,
+        to: 8080,
+    }])
 }
 
 fn planned() -> PlannedService {
@@ -55,6 +66,7 @@ fn planned() -> PlannedService {
     };
     let (by_tunnel, mut tunnelled) = real_server("rs-3", "10.9.0.7", Stage::of(StageName::Serving));
     tunnelled.forwarding = tunnel();
+    tunnelled.ports = BTreeMap::from([(PortKey { protocol: Protocol::Tcp, port: 80 }, 8080)]);
     let form = ServiceForm {
         ports: BTreeSet::from([PortKey { protocol: Protocol::Tcp, port: 80 }]),
         scheduling: Scheduling {
@@ -79,6 +91,7 @@ fn planned() -> PlannedService {
         requires: BTreeSet::from([Feature::from("DirectRouting"), Feature::from("Persistence")]),
         vips: BTreeMap::from([(address("192.168.10.40"), vip)]),
         receive: tunnel().receptions(&[address("fd00::20")], [Family::IPv4]),
+        redirect: redirect(),
         form: Some(form),
     }
 }
@@ -118,6 +131,7 @@ fn report_of_one() -> NodeReport {
         applied: false,
         vips: BTreeMap::from([(address("192.168.10.40"), vip)]),
         receives: tunnel().receptions(&[address("fd00::20")], [Family::IPv4]),
+        redirects: redirect(),
         troubles: BTreeSet::from([Trouble::new(Reason::AddressInUse, "02:00:c0:a8:0a:63 answers")]),
     };
     NodeReport { node, services: BTreeMap::from([(ServiceName::new("default", "web"), service)]) }

@@ -13,6 +13,7 @@ use lvs_core::node_plan::{
 };
 use lvs_core::node_report::{NodeFacts, NodeReport, ServiceReport, Trouble, VipReport};
 use lvs_core::reason::Reason;
+use lvs_core::redirection::Redirection;
 use lvs_core::scheduling::{FormPersistence, Scheduling, Thresholds, UdpScheduling};
 use lvs_core::sysctl::{IpvsSysctl, Sysctl};
 use lvs_core::time::Time;
@@ -50,7 +51,8 @@ fn real_server() -> impl Strategy<Value = (RealServerKey, PlannedRealServer)> {
             let addresses: Addresses = addresses.into_iter().collect();
             let admitted = addresses.clone();
             let thresholds = Thresholds { upper: weight, lower: weight / 2 };
-            let forwarding = if foreign { Forwarding::DirectRouting } else { tunnel(weight) };
+            let others = [Forwarding::DirectRouting, Forwarding::Masquerade, Forwarding::FullNat];
+            let forwarding = if foreign { others[weight as usize % 3] } else { tunnel(weight) };
             let server = PlannedRealServer {
                 entry: name,
                 node,
@@ -58,6 +60,7 @@ fn real_server() -> impl Strategy<Value = (RealServerKey, PlannedRealServer)> {
                 weight,
                 thresholds,
                 forwarding,
+                ports: BTreeMap::from([(PortKey { protocol: Protocol::Sctp, port: 80 }, 8080)]),
                 stage,
                 admitted,
             };
@@ -74,6 +77,10 @@ fn tunnel(number: u32) -> Forwarding {
         2 => gue(GueChecksum::Remote),
         _ => Encapsulation::Gre { checksum: true },
     })
+}
+
+fn redirections(vips: &[IpAddr]) -> BTreeSet<Redirection> {
+    vips.iter().map(|vip| Redirection { protocol: Protocol::Udp, vip: *vip, port: 53, to: 5353 }).collect()
 }
 
 fn form() -> impl Strategy<Value = ServiceForm> {
@@ -119,7 +126,8 @@ fn planned() -> impl Strategy<Value = PlannedService> {
         |(uid, revision, requires, vips, form)| {
             let addresses: Vec<_> = vips.keys().copied().collect();
             let receive = tunnel(revision.number).receptions(&addresses, [Family::IPv6]);
-            PlannedService { uid, revision, requires, vips, receive, form }
+            let redirect = redirections(&addresses);
+            PlannedService { uid, revision, requires, vips, receive, redirect, form }
         },
     )
 }
@@ -159,7 +167,8 @@ fn service_report() -> impl Strategy<Value = ServiceReport> {
         |(revision, applied, vips, troubles)| {
             let addresses: Vec<_> = vips.keys().copied().collect();
             let receives = tunnel(revision.number).receptions(&addresses, [Family::IPv4]);
-            ServiceReport { revision, applied, vips, receives, troubles }
+            let redirects = redirections(&addresses);
+            ServiceReport { revision, applied, vips, receives, redirects, troubles }
         },
     )
 }

@@ -1,4 +1,4 @@
-//! `arp_ignore` and `arp_announce`, and `rp_filter` of tunnel devices: read with the links, set by rtnetlink.
+//! `arp_ignore` and `arp_announce`, `forwarding`, and `rp_filter` of tunnel devices: read with the links, set by rtnetlink.
 //!
 //! rtnetlink takes them per link with `CAP_NET_ADMIN` alone, where /proc/sys is read-only in most containers. Those
 //! of `all` can be read from /proc/sys only, and are never set.
@@ -18,6 +18,7 @@ use super::socket::Socket;
 // linux/rtnetlink.h, linux/if_link.h, linux/ip.h
 const AF_INET: u16 = 2;
 const IFLA_INET_CONF: u16 = 1;
+const IPV4_DEVCONF_FORWARDING: u16 = 1;
 const IPV4_DEVCONF_RP_FILTER: u16 = 8;
 const IPV4_DEVCONF_ARP_ANNOUNCE: u16 = 18;
 const IPV4_DEVCONF_ARP_IGNORE: u16 = 19;
@@ -27,6 +28,8 @@ const IPV4_DEVCONF_ARP_IGNORE: u16 = 19;
 pub(super) struct Conf {
     pub(super) arp: ArpSettings,
     pub(super) rp_filter: u32,
+    /// Whether IPv4 packets that come in there and are for others are forwarded.
+    pub(super) forwarding: bool,
 }
 
 /// The settings within a link's `IFLA_AF_SPEC`; none where the link takes no part in IPv4.
@@ -40,7 +43,8 @@ pub(super) fn parse(af_spec: &[u8]) -> Result<Option<Conf>, DecodeError> {
     };
     let (ignore, announce) = (setting(IPV4_DEVCONF_ARP_IGNORE)?, setting(IPV4_DEVCONF_ARP_ANNOUNCE)?);
     let arp = ignore.zip(announce).map(|(ignore, announce)| ArpSettings { ignore, announce });
-    Ok(arp.zip(setting(IPV4_DEVCONF_RP_FILTER)?).map(|(arp, rp_filter)| Conf { arp, rp_filter }))
+    let forwarding = setting(IPV4_DEVCONF_FORWARDING)?.is_some_and(|value| value != 0);
+    Ok(arp.zip(setting(IPV4_DEVCONF_RP_FILTER)?).map(|(arp, rp_filter)| Conf { arp, rp_filter, forwarding }))
 }
 
 /// The value of an attribute in a nest.
@@ -68,6 +72,12 @@ pub(super) fn set_rp_filter(socket: &mut Socket, link: LinkName, value: u32) -> 
     })
 }
 
+/// Has IPv4 packets forwarded that come in on a link, or not.
+pub(super) fn set_forwarding(socket: &mut Socket, link: LinkName, on: bool) -> Result<(), Error> {
+    let conf = [(IPV4_DEVCONF_FORWARDING, u32::from(on))];
+    socket.change("setting a link's forwarding", &|sequence, buffer| encode(link, &conf, sequence, buffer))
+}
+
 fn encode(link: LinkName, settings: &[(u16, u32)], sequence: u32, buffer: &mut Vec<u8>) {
     let mut conf = Vec::new();
     for (kind, value) in settings {
@@ -87,7 +97,7 @@ pub(super) fn of_all() -> Result<Conf, Error> {
     };
     let read = || -> std::io::Result<Conf> {
         let arp = ArpSettings { ignore: setting("arp_ignore")?, announce: setting("arp_announce")? };
-        Ok(Conf { arp, rp_filter: setting("rp_filter")? })
+        Ok(Conf { arp, rp_filter: setting("rp_filter")?, forwarding: setting("forwarding")? != 0 })
     };
     read().map_err(|source| Error::io("reading the settings of `all` from /proc/sys", source))
 }

@@ -47,6 +47,8 @@ pub(super) struct Found {
     pub(super) arp: Option<ArpSettings>,
     /// Its own `forwarding` of IPv6; none where it takes no part in IPv6.
     pub(super) ipv6_forwarding: Option<i32>,
+    /// Whether IPv4 packets that come in on it and are for others are forwarded.
+    pub(super) forwarding: bool,
     /// The tunnel that it is the end of.
     pub(super) tunnel: Option<TunnelDevice>,
 }
@@ -120,7 +122,9 @@ fn parse(payload: &[u8]) -> Result<(String, Found), DecodeError> {
     };
     let rp_filter = conf.map_or(0, |conf| conf.rp_filter);
     let tunnel = ends.map(|ends| ends.device(link.up, rp_filter));
-    Ok((name, Found { link, arp: conf.map(|conf| conf.arp), ipv6_forwarding, tunnel }))
+    let forwarding = conf.is_some_and(|conf| conf.forwarding);
+    let arp = conf.map(|conf| conf.arp);
+    Ok((name, Found { link, arp, ipv6_forwarding, forwarding, tunnel }))
 }
 
 /// What names a link in a request. With index 0 beside it the kernel finds the link by this, so that none that took over
@@ -175,7 +179,7 @@ mod tests {
         let mac = Some(MacAddress([2, 0, 0, 0, 0, 1]));
         let link = Link { index: 7, mac, up: true, loopback: false, arp: true, addresses: BTreeSet::new() };
         let arp = Some(ArpSettings { ignore: 19, announce: 18 });
-        assert_eq!(found, Found { link, arp, ipv6_forwarding: None, tunnel: None });
+        assert_eq!(found, Found { link, arp, ipv6_forwarding: None, forwarding: true, tunnel: None });
     }
 
     #[test]

@@ -85,6 +85,8 @@ pub struct Observation {
     pub gateways: BTreeSet<IpAddr>,
     /// Whether the kernel has IPVS, or can load it.
     pub ipvs: bool,
+    /// Whether IPv6 packets for others are forwarded.
+    pub forwards_ipv6: bool,
     /// What core has no form for and is not in `kernel`, each in a sentence. None of it is ever ours.
     pub left_out: BTreeSet<String>,
 }
@@ -180,11 +182,14 @@ impl Linux {
             ..Observation::default()
         };
         observation.kernel.sysctls = sysctl::read()?;
+        let of_all = observation.kernel.sysctls.get(&Sysctl::Ipv6ForwardingAll);
+        observation.forwards_ipv6 = of_all.is_some_and(|value| *value != 0);
         for (name, found) in links.found {
             let forwarding = found.ipv6_forwarding.map(|value| (Sysctl::Ipv6Forwarding(name), value));
             observation.kernel.sysctls.extend(forwarding);
             observation.kernel.arp.extend(found.arp.map(|settings| (name, settings)));
             observation.kernel.tunnels.extend(found.tunnel.map(|tunnel| (name, tunnel)));
+            observation.kernel.forwarding.extend(found.forwarding.then_some(name));
             observation.links.insert(name, found.link);
         }
         for (key, _) in &addresses {
@@ -200,6 +205,7 @@ impl Linux {
         let of_all = arp_settings::of_all()?;
         observation.kernel.arp_all = of_all.arp;
         observation.kernel.rp_filter_all = of_all.rp_filter;
+        observation.kernel.forwarding_all = of_all.forwarding;
         observation.kernel.gue_ports = gue::read(&mut self.generic)?;
         if self.looks_at_packet_rules {
             observation.kernel.packet_rules = self.packet_rules.read()?;
@@ -253,6 +259,7 @@ impl Linux {
         match op {
             Op::SetSysctl(sysctl, value) => sysctl::set(&self.sysctls, *sysctl, *value),
             Op::SetArp(link, settings) => arp_settings::set(route, *link, *settings),
+            Op::SetForwarding(link, on) => arp_settings::set_forwarding(route, *link, *on),
             Op::AddAddress(key, attributes) => address::add(route, key, attributes),
             Op::SetAddress(key, attributes) => {
                 let links = Links::read(route)?;
@@ -311,9 +318,12 @@ impl Way {
         match op.item() {
             Item::VirtualServer(_) | Item::Destination(..) | Item::Timeouts => Self::Ipvs,
             Item::PacketRule(_) => Self::PacketRules,
-            Item::Address(_) | Item::Arp(_) | Item::Sysctl(_) | Item::Tunnel(_) | Item::GuePort(_) => {
-                Self::Network
-            }
+            Item::Address(_)
+            | Item::Arp(_)
+            | Item::Sysctl(_)
+            | Item::Tunnel(_)
+            | Item::GuePort(_)
+            | Item::Forwarding(_) => Self::Network,
         }
     }
 }

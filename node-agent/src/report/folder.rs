@@ -72,6 +72,7 @@ mod tests {
             applied: true,
             vips: BTreeMap::default(),
             receives: BTreeSet::default(),
+            redirects: BTreeSet::default(),
             troubles: BTreeSet::default(),
         };
         report.services.insert(name, of_service);

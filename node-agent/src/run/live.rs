@@ -113,6 +113,7 @@ impl Live {
             arp_all: observation.kernel.arp_all,
             default_links: observation.default_links,
             gateways: observation.gateways,
+            forwards_ipv6: observation.forwards_ipv6,
             api_servers,
             paths: self.paths()?,
             ..self.lasting.clone()

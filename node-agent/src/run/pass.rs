@@ -134,7 +134,7 @@ impl<H: Host> Engine<H> {
             let progress = progress?;
             self.remember(&progress, anew);
             let probed = self.probe();
-            news = if probed { News::Plan } else { done(&progress.batches) };
+            news = done(&progress.batches, probed);
             outcome.batches.extend(progress.batches);
             if !progress.changed && !probed {
                 return Ok(self.came_of(outcome, whole));
@@ -195,9 +195,9 @@ impl<H: Host> Engine<H> {
     }
 }
 
-/// What has changed by operations.
-fn done(batches: &[Batch]) -> News {
-    let (mut servers, mut network) = (BTreeSet::new(), false);
+/// What has changed by operations. Where VIPs were probed besides, the local facts are other ones too.
+fn done(batches: &[Batch], probed: bool) -> News {
+    let (mut servers, mut network) = (BTreeSet::new(), probed);
     for batch in batches {
         let (of_batch, other) = batch.touched();
         servers.extend(of_batch);

@@ -68,6 +68,9 @@ fn tunnels(text: &mut String, kernel: &Kernel) {
     for port in &kernel.gue_ports {
         let _ = writeln!(text, "GUE at {port}");
     }
+    if !kernel.forwarding.is_empty() {
+        let _ = writeln!(text, "IPv4 is forwarded from: {}", joined(&kernel.forwarding));
+    }
 }
 
 /// The rules in our table of nftables, where there are any.
@@ -193,5 +196,6 @@ pub fn item(item: &Item) -> String {
         Item::Tunnel(link) => format!("tunnel device {link}"),
         Item::GuePort(port) => format!("GUE at {port}"),
         Item::PacketRule(key) => format!("packet rule {key}"),
+        Item::Forwarding(link) => format!("IPv4 forwarding of {link}"),
     }
 }

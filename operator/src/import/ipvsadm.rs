@@ -178,7 +178,7 @@ fn real_server(table: &mut Table, words: &mut Words<'_>) -> Result<(), String> {
             "--tun-type" => tunnel.set_type(words.value(option)?)?,
             "--tun-port" => tunnel.set_port(words.value(option)?)?,
             other if other.strip_prefix("--tun-").is_some_and(|word| tunnel.set_checksum(word)) => {}
-            "-m" | "--masquerading" => return Err("masquerading is not there yet".to_owned()),
+            "-m" | "--masquerading" => server.forwarding = Forwarding::Masquerade,
             "-w" | "--weight" => server.weight = words.number(option)?,
             "-x" | "--u-threshold" => server.thresholds.upper = words.number(option)?,
             "-y" | "--l-threshold" => server.thresholds.lower = words.number(option)?,
@@ -202,15 +202,21 @@ fn real_server(table: &mut Table, words: &mut Words<'_>) -> Result<(), String> {
     Ok(())
 }
 
-/// The address of a real server, which by direct routing and by tunnel has the port of its virtual server.
-fn real_address(to: &str, vip: IpAddr, port: PortKey, forwarding: Forwarding) -> Result<IpAddr, String> {
+/// The address of a real server, and its port where that is not the virtual server's, as it may be by masquerading alone.
+fn real_address(
+    to: &str,
+    vip: IpAddr,
+    port: PortKey,
+    forwarding: Forwarding,
+) -> Result<(IpAddr, Option<u16>), String> {
     let bare = to.trim_start_matches('[').trim_end_matches(']');
     let (address, its_port) = to
         .parse::<SocketAddr>()
         .map(|socket| (socket.ip(), socket.port()))
         .or_else(|_| bare.parse().map(|address| (address, port.port)))
         .map_err(|_| format!("{to} is not ADDRESS:PORT in figures"))?;
-    if its_port != port.port {
+    let own_port = Some(its_port).filter(|its_port| *its_port != port.port);
+    if own_port.is_some() && !forwarding.rewrites() {
         return Err(format!(
             "port {its_port} is not the service's {}, and {forwarding} changes no port",
             port.port
@@ -219,7 +225,7 @@ fn real_address(to: &str, vip: IpAddr, port: PortKey, forwarding: Forwarding) ->
     if Family::of(address) != Family::of(vip) && !forwarding.crosses_families() {
         return Err("a real server of the other family needs a tunnel".to_owned());
     }
-    Ok(address)
+    Ok((address, own_port))
 }
 
 #[cfg(test)]
@@ -241,7 +247,7 @@ mod tests {
         let mh = &table.servers[2];
         assert_eq!(mh.scheduling.flags.len(), 2);
         assert_eq!(mh.scheduling.persistence.map(|found| found.ipv6_prefix_length), Some(64));
-        assert_eq!(mh.real_servers[&"fd00::9".parse::<IpAddr>().unwrap()].weight, 0);
+        assert_eq!(mh.real_servers[&("fd00::9".parse::<IpAddr>().unwrap(), None)].weight, 0);
         assert_eq!(table.servers[1].scheduling.persistence.map(|found| found.ipv4_prefix_length), Some(16));
         assert!(table.servers[1].scheduling.one_packet);
     }
@@ -269,6 +275,19 @@ mod tests {
     }
 
     #[test]
+    fn a_masqueraded_real_server_has_a_port_of_its_own() {
+        let table = read(
+            "-A -t 10.0.0.1:80 -s rr\n-a -t 10.0.0.1:80 -r 10.0.0.2:80 -m -w 1\n\
+             -a -t 10.0.0.1:80 -r 10.0.0.2:8080 -m -w 2\n",
+        );
+        assert_eq!(table.left, []);
+        let found: Vec<_> = (table.servers[0].real_servers.iter())
+            .map(|((_, port), server)| (*port, server.forwarding, server.weight))
+            .collect();
+        assert_eq!(found, [(None, Forwarding::Masquerade, 1), (Some(8080), Forwarding::Masquerade, 2)]);
+    }
+
+    #[test]
     fn a_script_is_read_too() {
         let table = read(
             "# the web\n/sbin/ipvsadm --set 30 5 60\nipvsadm -A --tcp-service 10.0.0.1:80 --persistent\n\
@@ -289,7 +308,7 @@ mod tests {
         for (line, why) in [
             ("-A -f 7 -s rr", "firewall marks"),
             ("-a -t 10.0.0.1:80 -r 10.0.0.2:8080 -g", "changes no port"),
-            ("-a -t 10.0.0.1:80 -r 10.0.0.2:80 -m -w 1", "masquerading"),
+            ("-a -t 10.0.0.1:80 -r [fd00::9]:8080 -m -w 1", "other family"),
             ("-a -t 10.0.0.1:80 -r 10.0.0.2:80 -i -w 1 --tun-type gue", "has no port"),
             ("-a -t 10.0.0.1:80 -r 10.0.0.2:80 -i -w 1 --tun-type vxlan", "no type of tunnel"),
             ("-a -t 10.0.0.1:80 -r 10.0.0.2:8080 -i -w 1", "IPIP tunnel changes no port"),

@@ -9,7 +9,7 @@ use lvs_core::scheduling::Thresholds;
 use lvs_crds::{VirtualService, strict, virtual_service};
 use serde_json::{Map, Value, json};
 
-use super::table::{RealServer, Scheduling, Table, VirtualServer};
+use super::table::{RealServer, RealServers, Scheduling, Table, VirtualServer};
 
 /// The longest list of ports, of a pool's addresses, and of allowed networks that the definitions take.
 const LONGEST_LIST: usize = 64;
@@ -74,12 +74,20 @@ fn valid(manifest: &Value) -> Result<(), String> {
 struct Kin<'a> {
     vip: IpAddr,
     scheduling: &'a Scheduling,
-    real_servers: &'a BTreeMap<IpAddr, RealServer>,
+    real_servers: &'a RealServers,
+    /// Where a real server listens on another port the port, because only a service with one port can say that.
+    port: Option<PortKey>,
 }
 
 impl<'a> Kin<'a> {
     fn of(server: &'a VirtualServer) -> Self {
-        Self { vip: server.vip, scheduling: &server.scheduling, real_servers: &server.real_servers }
+        let elsewhere = server.real_servers.keys().any(|(_, port)| port.is_some());
+        Self {
+            vip: server.vip,
+            scheduling: &server.scheduling,
+            real_servers: &server.real_servers,
+            port: elsewhere.then_some(server.port),
+        }
     }
 }
 
@@ -110,8 +118,10 @@ fn service(kin: &Kin<'_>, ports: &[PortKey], naming: &Naming) -> Value {
         spec.insert("persistence".to_owned(), Value::Object(fields));
     }
     if !kin.real_servers.is_empty() {
-        let real_servers =
-            kin.real_servers.iter().map(|(address, server)| real_server(*address, *server, naming));
+        let real_servers = kin
+            .real_servers
+            .iter()
+            .map(|((address, port), server)| real_server(*address, *port, *server, naming));
         spec.insert("realServers".to_owned(), real_servers.collect());
     }
     json!({
@@ -122,13 +132,14 @@ fn service(kin: &Kin<'_>, ports: &[PortKey], naming: &Naming) -> Value {
     })
 }
 
-fn real_server(address: IpAddr, server: RealServer, naming: &Naming) -> Value {
+fn real_server(address: IpAddr, port: Option<u16>, server: RealServer, naming: &Naming) -> Value {
     let mut entry = Map::new();
     if let Some(node) = naming.nodes.get(&address) {
         entry.insert("name".to_owned(), json!(label(node)));
         entry.insert("nodeName".to_owned(), json!(node));
     } else {
-        entry.insert("name".to_owned(), json!(format!("rs-{}", label(&address.to_string()))));
+        let port = port.map(|port| format!("-{port}")).unwrap_or_default();
+        entry.insert("name".to_owned(), json!(format!("rs-{}{port}", label(&address.to_string()))));
         entry.insert("addresses".to_owned(), json!([address]));
     }
     entry.insert("weight".to_owned(), json!(server.weight));
@@ -141,6 +152,9 @@ fn real_server(address: IpAddr, server: RealServer, naming: &Naming) -> Value {
     if !server.forwarding.is_default() {
         entry.insert("forwarding".to_owned(), json!(server.forwarding));
     }
+    if let Some(port) = port {
+        entry.insert("port".to_owned(), json!(port));
+    }
     Value::Object(entry)
 }
 
@@ -148,8 +162,12 @@ fn real_server(address: IpAddr, server: RealServer, naming: &Naming) -> Value {
 fn group(table: &Table, naming: &Naming) -> Value {
     let host = |address: &IpAddr| format!("{address}/{}", Family::of(*address).host_length());
     let vips: BTreeSet<IpAddr> = table.servers.iter().map(|server| server.vip).collect();
-    let rips: BTreeSet<IpAddr> =
-        table.servers.iter().flat_map(|server| server.real_servers.keys()).copied().collect();
+    let rips: BTreeSet<IpAddr> = table
+        .servers
+        .iter()
+        .flat_map(|server| server.real_servers.keys())
+        .map(|(address, _)| *address)
+        .collect();
     let foreign: BTreeSet<IpAddr> =
         rips.into_iter().filter(|address| !naming.nodes.contains_key(address)).collect();
     let mut networks: Vec<String> = foreign.iter().map(host).collect();
@@ -235,6 +253,28 @@ mod tests {
             assert_eq!(table.left, []);
             assert_eq!(manifests[1]["spec"]["realServers"][0]["forwarding"]["method"], "Tunnel");
         }
+    }
+
+    #[test]
+    fn a_masqueraded_real_server_is_what_the_operator_takes_and_keeps_its_port() {
+        let mut table = ipvsadm::read(
+            "-A -t 10.0.0.1:80 -s rr\n-a -t 10.0.0.1:80 -r 10.0.1.1:8080 -m -w 1\n\
+             -a -t 10.0.0.1:80 -r 10.0.1.1:80 -m -w 1\n\
+             -A -t 10.0.0.1:443 -s rr\n-a -t 10.0.0.1:443 -r 10.0.1.1:8080 -m -w 1\n",
+        );
+        let manifests = manifests(&mut table, &naming());
+        assert_eq!(table.left, []);
+        assert_eq!(
+            manifests.len(),
+            3,
+            "another port is written at the real server, of a service with one port"
+        );
+        let servers = manifests[2]["spec"]["realServers"].as_array().unwrap();
+        let ports: Vec<_> = servers.iter().map(|server| (&server["name"], &server["port"])).collect();
+        assert_eq!(
+            ports,
+            [(&json!("rs-10-0-1-1"), &Value::Null), (&json!("rs-10-0-1-1-8080"), &json!(8080))]
+        );
     }
 
     #[test]

@@ -29,6 +29,9 @@ pub(super) struct Left {
     pub(super) why: String,
 }
 
+/// Real servers by their address, and the port on which each listens where that is not the virtual server's.
+pub(super) type RealServers = BTreeMap<(IpAddr, Option<u16>), RealServer>;
+
 /// A virtual server of the kernel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct VirtualServer {
@@ -40,8 +43,8 @@ pub(super) struct VirtualServer {
     pub(super) port: PortKey,
     /// How a real server is chosen.
     pub(super) scheduling: Scheduling,
-    /// The real servers by address.
-    pub(super) real_servers: BTreeMap<IpAddr, RealServer>,
+    /// The real servers.
+    pub(super) real_servers: RealServers,
 }
 
 /// How a virtual server chooses.

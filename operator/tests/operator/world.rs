@@ -252,6 +252,7 @@ fn done(part: &PlannedService) -> ServiceReport {
         applied: true,
         vips: part.vips.iter().map(|(address, duty)| (*address, vip(duty))).collect(),
         receives: part.receive.clone(),
+        redirects: part.redirect.clone(),
         troubles: BTreeSet::new(),
     }
 }

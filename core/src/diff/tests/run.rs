@@ -102,3 +102,40 @@ fn the_last_virtual_server_of_a_held_vip_stays_where_the_next_cannot_come() {
     let (done, owned) = run(&node, refuse);
     assert_eq!((done, owned), (Vec::new(), node.owned));
 }
+
+#[test]
+fn nothing_is_masqueraded_where_forwarding_could_not_be_turned_on() {
+    let mut node = holder();
+    node.wanted.forward.insert(link("eth1"));
+    let servers = &mut node.wanted.virtual_servers;
+    for settings in servers.values_mut().flat_map(|server| server.destinations.values_mut()) {
+        settings.method = crate::ipvs::ForwardingMethod::Masquerade;
+    }
+    let (done, owned) = run(&node, |op| matches!(op, Op::SetForwarding(..)).then_some(Refusal::NotPermitted));
+    assert!(done.iter().all(|op| !op.contains("real server")), "{done:?}");
+    assert!(!owned.holds(&Item::Forwarding(link("eth1"))));
+    let (done, _) = run(&node, |_| None);
+    assert!(done.iter().any(|op| op.contains("real server") && op.ends_with("by masquerading")), "{done:?}");
+}
+
+#[test]
+fn nothing_is_sent_that_source_nat_or_tracking_is_missing_for() {
+    let rip = crate::example::address(crate::example::RIP);
+    let key: crate::packet_rule::PacketRuleKey = format!("SourceNat TCP {rip}:80").parse().unwrap();
+    let tracking = crate::sysctl::Sysctl::Ipvs(crate::sysctl::IpvsSysctl::Conntrack);
+    let mut node = holder();
+    node.kernel.sysctls.insert(tracking, 0);
+    node.wanted.sysctls.insert(tracking, 1);
+    node.wanted.packet_rules.insert(key, crate::packet_rule::PacketRuleSettings::of(0));
+    for server in node.wanted.virtual_servers.values_mut() {
+        for settings in server.destinations.values_mut() {
+            settings.method = crate::ipvs::ForwardingMethod::Masquerade;
+        }
+    }
+    for refused in ["set net.ipv4.vs.conntrack to 1", "add packet rule SourceNat TCP 192.168.10.10:80"] {
+        let (done, _) = run(&node, |op| (op.to_string() == refused).then_some(Refusal::NotPermitted));
+        assert!(done.iter().all(|op| !op.contains("real server")), "{refused}: {done:?}");
+    }
+    let (done, _) = run(&node, |_| None);
+    assert!(done.iter().any(|op| op.contains("real server")), "{done:?}");
+}

@@ -157,3 +157,50 @@ fn a_sysctl_that_the_kernel_lacks_is_named_and_the_others_are_set() {
     node.kernel.sysctls.clear();
     assert_eq!(node.held(), []);
 }
+
+#[test]
+fn forwarding_is_turned_off_again_unless_somebody_has_turned_it_on_for_all() {
+    for (of_all_now, left_on) in [(false, false), (true, true)] {
+        let mut node = settled();
+        node.wanted.forward.insert(link("eth1"));
+        assert_eq!(node.left(), ["turn IPv4 forwarding of eth1 on"]);
+        node.work();
+        assert!(node.diff().0.is_empty());
+        // Somebody else turns it off on the link, and it is needed still.
+        node.kernel.forwarding.clear();
+        node.work();
+        assert!(node.kernel.forwarding.contains(&link("eth1")));
+        node.kernel.forwarding_all = of_all_now;
+        node.wanted.forward.clear();
+        node.work();
+        assert_eq!(node.kernel.forwarding.contains(&link("eth1")), left_on);
+        assert!(!node.owned.holds(&Item::Forwarding(link("eth1"))));
+    }
+}
+
+#[test]
+fn forwarding_that_is_on_already_is_nobodys_but_its_owners() {
+    let mut node = settled();
+    node.kernel.forwarding.insert(link("eth1"));
+    node.wanted.forward.insert(link("eth1"));
+    assert!(node.diff().0.is_empty());
+    node.wanted.forward.clear();
+    assert!(node.diff().0.is_empty());
+    // Off for this one link although it is on for all others: that was somebody's will, and comes back.
+    node.kernel = Kernel { forwarding_all: true, ..settled().kernel };
+    node.wanted.forward.insert(link("eth1"));
+    node.work();
+    node.wanted.forward.clear();
+    node.work();
+    assert!(node.kernel.forwarding.is_empty());
+}
+
+#[test]
+fn forwarding_stays_while_a_service_stays_that_the_agent_cannot_serve() {
+    let mut node = settled();
+    node.wanted.forward.insert(link("eth1"));
+    node.work();
+    node.wanted.forward.clear();
+    node.wanted.keep_vips.insert(crate::example::address(crate::example::VIP));
+    assert!(node.diff().0.is_empty());
+}

@@ -15,6 +15,7 @@ use crate::node_plan::NodePlan;
 use crate::node_report::NodeReport;
 use crate::render::render;
 use crate::report::report;
+use crate::sysctl::Sysctl;
 use crate::time::Monotonic;
 use crate::wanted::{Phase, Scope, Wanted};
 
@@ -100,6 +101,26 @@ impl Agent {
     /// The agent becomes one of a version without a feature.
     pub(super) fn forget(&mut self, feature: &Feature) {
         self.local.features.remove(feature);
+    }
+
+    /// Whether the node has a route by this next hop.
+    pub(super) fn route_by(&mut self, gateway: IpAddr, yes: bool) {
+        if yes {
+            self.local.gateways.insert(gateway);
+        } else {
+            self.local.gateways.remove(&gateway);
+        }
+    }
+
+    /// The kernel has a setting with this value.
+    pub(super) fn has_sysctl(&mut self, sysctl: Sysctl, value: i32) {
+        self.kernel.sysctls.insert(sysctl, value);
+        self.untouched.sysctls.insert(sysctl, value);
+    }
+
+    /// Whether replies come back by a director with this address.
+    pub(super) fn replies_by(&self, director: IpAddr) -> bool {
+        director == self.rip || self.local.gateways.contains(&director)
     }
 
     /// The RIP.

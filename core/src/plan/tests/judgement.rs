@@ -1,7 +1,7 @@
 //! What the planner refuses, and what it says.
 
 use super::world::{World, service_name, vip};
-use crate::cluster::{AllowedRealServers, RealServerSpec, RealServerTarget};
+use crate::cluster::{AllowedRealServers, PortSpec, RealServerSpec, RealServerTarget};
 use crate::node_report::Trouble;
 use crate::plan::{plan, settled, unseen};
 use crate::reason::Reason;
@@ -33,7 +33,7 @@ fn same_port(world: &mut World, name: &str) {
     let Ok(spec) = &mut world.cluster.services.get_mut(&service_name(name)).unwrap().spec else {
         panic!("no spec")
     };
-    spec.ports = [("TCP 80".parse().unwrap(), None)].into();
+    spec.ports = [("TCP 80".parse().unwrap(), PortSpec::default())].into();
 }
 
 fn foreign(world: &mut World, name: &str, address: [u8; 4]) {
@@ -43,7 +43,7 @@ fn foreign(world: &mut World, name: &str, address: [u8; 4]) {
     let target = RealServerTarget::Foreign([address.into()].into());
     spec.real_servers.insert(
         "legacy".to_owned(),
-        RealServerSpec { target, weight: 1, thresholds: None, forwarding: None },
+        RealServerSpec { target, weight: 1, thresholds: None, forwarding: None, port: None },
     );
 }
 

@@ -5,11 +5,11 @@ use std::net::IpAddr;
 
 use super::agent::Agent;
 use crate::cluster::{
-    Cluster, ConnectionThresholds, Group, GroupSpec, Node, Pool, RealServerSpec, RealServerTarget, Service,
-    ServiceSpec,
+    Cluster, ConnectionThresholds, Group, GroupSpec, Node, Pool, PortSpec, RealServerSpec, RealServerTarget,
+    Service, ServiceSpec,
 };
 use crate::forwarding::Forwarding;
-use crate::ipvs::VirtualServerKey;
+use crate::ipvs::{ForwardingMethod, VirtualServerKey};
 use crate::names::{NodeName, ServiceName};
 use crate::node_plan::{NodePlan, Revision};
 use crate::plan::{Plan, plan};
@@ -113,11 +113,14 @@ impl World {
     pub(super) fn apply(&mut self, name: &str, vips: &[u8], real_servers: &[&str]) {
         let entry = |node: &&str| {
             let target = RealServerTarget::Node((*node).into());
-            ((*node).to_owned(), RealServerSpec { target, weight: 1, thresholds: None, forwarding: None })
+            (
+                (*node).to_owned(),
+                RealServerSpec { target, weight: 1, thresholds: None, forwarding: None, port: None },
+            )
         };
         let spec = ServiceSpec {
             vips: vips.iter().map(|number| vip(*number)).collect(),
-            ports: [(format!("TCP {}", port(name)).parse().unwrap(), None)].into(),
+            ports: [(format!("TCP {}", port(name)).parse().unwrap(), PortSpec::default())].into(),
             scheduling: Scheduling::by("rr".parse().unwrap()),
             thresholds: ConnectionThresholds::default(),
             forwarding: self.forwarding,
@@ -230,6 +233,12 @@ impl World {
                 let bound = !server.awake || server.bound(vip(number));
                 let sender = &self.agents[&NodeName::from(director)];
                 let by = sender.settings(&key(service, vip(number)), server.rip());
+                if by.is_some_and(|by| by.method == ForwardingMethod::Masquerade) {
+                    let translated = sender.kernel.packet_rules.keys().any(|key| key.address == server.rip());
+                    let replies = translated || !sender.held(vip(number)) || server.replies_by(sender.rip());
+                    assert!(replies, "{destination} has no way back by {director}, which sends it {service}");
+                    continue;
+                }
                 let taken_in = !server.awake || by.is_none_or(|by| server.takes_in(by));
                 assert!(
                     taken_in,

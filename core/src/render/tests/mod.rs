@@ -1,3 +1,4 @@
+mod forwarding;
 mod refusal;
 
 use std::collections::{BTreeMap, BTreeSet};

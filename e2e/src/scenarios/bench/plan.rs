@@ -56,6 +56,7 @@ fn service(number: u16, real_servers: u8, weight: u32) -> PlannedService {
             weight,
             thresholds: Thresholds::NONE,
             forwarding: Forwarding::DirectRouting,
+            ports: BTreeMap::new(),
             stage: Stage::of(StageName::Serving),
             admitted: [vip].into(),
         };

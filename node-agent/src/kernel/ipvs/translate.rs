@@ -49,7 +49,8 @@ pub(super) fn request(op: &Op) -> Option<Request> {
         | Op::CloseGuePort(_)
         | Op::AddPacketRule(..)
         | Op::SetPacketRule(..)
-        | Op::RemovePacketRule(_) => return None,
+        | Op::RemovePacketRule(_)
+        | Op::SetForwarding(..) => return None,
     })
 }
 

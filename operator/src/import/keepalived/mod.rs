@@ -11,7 +11,7 @@ use lvs_core::network::Family;
 use lvs_core::scheduling::Thresholds;
 
 use super::block::{Block, blocks};
-use super::table::{RealServer, Table, VirtualServer};
+use super::table::{RealServer, RealServers, Table, VirtualServer};
 use setting::{draft, method};
 
 /// Reads every block; what cannot be carried over is noted with its reason.
@@ -119,7 +119,7 @@ fn virtual_server(block: &Block, groups: &Groups, table: &mut Table) {
     };
     let draft = draft(block, table);
     let Some(forwarding) = draft.forwarding else {
-        let why = "only lb_kind DR and TUN are there yet; the whole virtual server is left out";
+        let why = "it has no lb_kind that can be written; the whole virtual server is left out";
         return table.leave(block.line, block.text(), why);
     };
     for (vip, port) in members {
@@ -150,11 +150,11 @@ fn real_servers(
     port: PortKey,
     forwarding: Forwarding,
     table: &mut Table,
-) -> BTreeMap<IpAddr, RealServer> {
-    let mut found = BTreeMap::new();
+) -> RealServers {
+    let mut found = RealServers::new();
     for entry in block.children.iter().filter(|entry| entry.word(0) == "real_server") {
         match real_server(entry, vip, port, forwarding, table) {
-            Ok((address, server)) => _ = found.insert(address, server),
+            Ok((key, server)) => _ = found.insert(key, server),
             Err(why) => table.leave(entry.line, entry.text(), why),
         }
     }
@@ -167,12 +167,12 @@ fn real_server(
     port: PortKey,
     forwarding: Forwarding,
     table: &mut Table,
-) -> Result<(IpAddr, RealServer), String> {
+) -> Result<((IpAddr, Option<u16>), RealServer), String> {
     let address: IpAddr = block.word(1).parse().map_err(|_| "write the address in figures".to_owned())?;
-    let its_port = if block.word(2).is_empty() { port.port } else { block.word(2).parse().unwrap_or(0) };
-    if its_port != port.port {
-        return Err(format!("its port is not the service's {}, and {forwarding} changes no port", port.port));
-    }
+    let its_port = match block.word(2) {
+        "" => port.port,
+        number => number.parse().map_err(|_| format!("{number} is no port in figures"))?,
+    };
     let mut server = RealServer { weight: 1, thresholds: Thresholds::NONE, forwarding };
     for entry in &block.children {
         let number = || {
@@ -199,7 +199,12 @@ fn real_server(
     if Family::of(address) != Family::of(vip) && !server.forwarding.crosses_families() {
         return Err("a real server of the other family needs a tunnel".to_owned());
     }
-    Ok((address, server))
+    let own_port = Some(its_port).filter(|its_port| *its_port != port.port);
+    if own_port.is_some() && !server.forwarding.rewrites() {
+        let (wanted, forwarding) = (port.port, server.forwarding);
+        return Err(format!("its port is not the service's {wanted}, and {forwarding} changes no port"));
+    }
+    Ok(((address, own_port), server))
 }
 
 #[cfg(test)]
@@ -239,7 +244,7 @@ virtual_server 10.0.0.9 53 {
   real_server 10.0.1.1 53 {}
 }
 virtual_server 10.0.0.9 25 {
-  lb_kind NAT
+  lb_kind NOWHERE
   real_server 10.0.1.1 25 {}
 }
 vrrp_instance VI_1 {
@@ -258,7 +263,7 @@ vrrp_instance VI_1 {
         let persistence = first.scheduling.persistence.unwrap();
         assert_eq!((persistence.timeout_seconds, persistence.ipv4_prefix_length), (50, 24));
         let real: Vec<_> =
-            first.real_servers.iter().map(|(rip, server)| (rip.to_string(), server.weight)).collect();
+            first.real_servers.iter().map(|((rip, _), server)| (rip.to_string(), server.weight)).collect();
         assert_eq!(real, [("10.0.1.1".to_owned(), 3)], "the other listens on another port");
         assert!(table.servers[3].scheduling.one_packet);
         assert_eq!(table.timeouts.map(|timeouts| timeouts.tcp_fin_seconds), Some(5));
@@ -282,20 +287,26 @@ vrrp_instance VI_1 {
     }
 
     #[test]
-    fn a_tunnel_is_of_the_virtual_server_or_of_one_real_server() {
+    fn a_method_is_of_the_virtual_server_or_of_one_real_server() {
         let table = read(
             "virtual_server 10.0.0.9 80 {\n lvs_method TUN\n real_server 10.0.1.1 80 { weight 1 }\n \
              real_server fd00::1 80 { lvs_method TUN type gue port 6080 csum\n }\n \
-             real_server 10.0.1.3 80 { lvs_method DR\n }\n real_server 10.0.1.4 80 { lvs_method NAT\n }\n}\n",
+             real_server 10.0.1.3 80 { lvs_method DR\n }\n real_server 10.0.1.4 8080 { lvs_method NAT\n }\n \
+             real_server 10.0.1.5 8080 { weight 1 }\n}\n",
         );
         let written: Vec<String> = (table.servers[0].real_servers.iter())
-            .map(|(rip, server)| format!("{rip} {}", server.forwarding))
+            .map(|((rip, port), server)| format!("{rip} {port:?} {}", server.forwarding))
             .collect();
         assert_eq!(
             written,
-            ["10.0.1.1 an IPIP tunnel", "10.0.1.3 direct routing", "fd00::1 a GUE tunnel to port 6080"]
+            [
+                "10.0.1.1 None an IPIP tunnel",
+                "10.0.1.3 None direct routing",
+                "10.0.1.4 Some(8080) masquerading",
+                "fd00::1 None a GUE tunnel to port 6080"
+            ]
         );
-        assert!(table.left[0].why.contains("DR and TUN"), "{:?}", table.left);
+        assert!(table.left[0].why.contains("changes no port"), "{:?}", table.left);
     }
 
     #[test]

@@ -35,13 +35,14 @@ pub(super) fn draft(block: &Block, table: &mut Table) -> Draft {
     draft
 }
 
-/// `lvs_method DR`, or `TUN [type ipip | gue port NUMBER | gre] [nocsum | csum | remcsum]`.
+/// `lvs_method DR`, `NAT`, or `TUN [type ipip | gue port NUMBER | gre] [nocsum | csum | remcsum]`.
 pub(super) fn method(entry: &Block) -> Result<Forwarding, String> {
     let mut words = entry.words.iter().skip(1).map(String::as_str);
     match words.next() {
         Some("DR") => return Ok(Forwarding::DirectRouting),
+        Some("NAT") => return Ok(Forwarding::Masquerade),
         Some("TUN") => {}
-        _ => return Err("only the methods DR and TUN are there yet".to_owned()),
+        _ => return Err("write DR, NAT or TUN".to_owned()),
     }
     let mut tunnel = Tunnel::default();
     while let Some(word) = words.next() {
