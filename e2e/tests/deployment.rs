@@ -55,6 +55,16 @@ fn every_way_of_forwarding_carries_connections() -> Result<()> {
 }
 
 #[test]
+fn masquerading_needs_a_way_back_and_writes_another_port() -> Result<()> {
+    run("masquerade", 300)
+}
+
+#[test]
+fn full_nat_and_redirected_ports_carry_connections() -> Result<()> {
+    run("full-nat", 600)
+}
+
+#[test]
 fn sysctls_are_set_and_come_back() -> Result<()> {
     run("node-settings", 300)
 }

@@ -14,6 +14,7 @@ pub mod node_settings;
 pub mod one_answer;
 pub mod random_tables;
 pub mod recipe;
+pub mod translation;
 pub mod troubles;
 
 use std::collections::BTreeMap;
@@ -55,6 +56,7 @@ pub fn all() -> impl Iterator<Item = &'static Scenario> {
         random_tables::SCENARIOS,
         every_setting::SCENARIOS,
         every_forwarding::SCENARIOS,
+        translation::SCENARIOS,
         node_settings::SCENARIOS,
         one_answer::SCENARIOS,
         killed::SCENARIOS,
