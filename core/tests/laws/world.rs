@@ -16,6 +16,7 @@ use lvs_core::node_plan::{
     StageName,
 };
 use lvs_core::packet_rule::{PacketRuleKey, PacketRuleKind, PacketRuleSettings};
+use lvs_core::redirection::Redirection;
 use lvs_core::scheduling::{FormPersistence, SchedulerFlag, Scheduling, Thresholds, UdpScheduling};
 use lvs_core::sysctl::{IpvsSysctl, Sysctl};
 use lvs_core::tunnel::{GuePort, TunnelDevice, TunnelKind, link_name};
@@ -280,10 +281,13 @@ fn service() -> impl Strategy<Value = PlannedService> {
         let addresses: Vec<IpAddr> = at.into_iter().map(address).collect();
         forwarding.receptions(&addresses, [Family::IPv4, Family::IPv6])
     });
-    (vips, option::weighted(0.9, form()), requires, 1..4_u32, receive).prop_map(
-        |(vips, form, requires, number, receive)| PlannedService {
+    let redirect = (vip(), port(), select(vec![8080, 9090]))
+        .prop_map(|(vip, PortKey { protocol, port }, to)| Redirection { protocol, vip, port, to });
+    (vips, option::weighted(0.9, form()), requires, 1..4_u32, receive, btree_set(redirect, 0..2)).prop_map(
+        |(vips, form, requires, number, receive, redirect)| PlannedService {
             vips,
             receive,
+            redirect,
             form,
             requires,
             revision: Revision { number, hash: 0 },
