@@ -32,7 +32,7 @@ fn manifests_become_what_is_left_to_do() {
     }
 }
 
-/// What is left to do on a node where nothing has been done yet.
+/// What is left to do on a node where nothing has been done yet: whose kernel is empty, where no file says what it has.
 fn left_to_do(manifests: &Path, node: &str) -> String {
     let mut plan = Command::new(program("lvs-operator"))
         .args(["plan", "--node", node, "-f"])
@@ -41,8 +41,12 @@ fn left_to_do(manifests: &Path, node: &str) -> String {
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
+    let written = manifests.join(format!("{node}.kernel"));
+    let kernel = if written.exists() { written } else { PathBuf::from("empty") };
     let diff = Command::new(program("lvs-node-agent"))
-        .args(["diff", "--plan", "-", "--kernel", "empty", "--local"])
+        .args(["diff", "--plan", "-", "--kernel"])
+        .arg(kernel)
+        .arg("--local")
         .arg(manifests.join(format!("{node}.local.yaml")))
         .stdin(plan.stdout.take().unwrap())
         .output()
