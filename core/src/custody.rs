@@ -8,6 +8,7 @@ use std::ops::RangeInclusive;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::flat_map::FlatMap;
 use crate::ipvs::{DestinationKey, Timeouts, VirtualServerKey};
 use crate::kernel::{AddressKey, ArpSettings};
 use crate::names::LinkName;
@@ -21,8 +22,8 @@ use crate::tunnel::GuePort;
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Custody {
     claims: BTreeMap<Item, Claim>,
-    /// Sorted; none of the lists is empty.
-    destinations: BTreeMap<VirtualServerKey, Vec<(DestinationKey, Origin)>>,
+    /// None of the inner maps is empty.
+    destinations: BTreeMap<VirtualServerKey, FlatMap<DestinationKey, Origin>>,
 }
 
 /// How a destination came to be ours.
@@ -171,8 +172,7 @@ impl Custody {
     pub fn claim(&self, item: &Item) -> Option<Claim> {
         match item {
             Item::Destination(server, key) => {
-                let list = self.destinations.get(server)?;
-                list.binary_search_by_key(key, |(key, _)| *key).ok().map(|place| list[place].1.claim())
+                self.destinations.get(server)?.get(key).map(|origin| origin.claim())
             }
             _ => self.claims.get(item).copied(),
         }
@@ -193,13 +193,13 @@ impl Custody {
     /// How many items are ours.
     #[must_use]
     pub fn count(&self) -> usize {
-        self.claims.len() + self.destinations.values().map(Vec::len).sum::<usize>()
+        self.claims.len() + self.destinations.values().map(FlatMap::len).sum::<usize>()
     }
 
     /// Everything that is ours; the destinations come last.
     pub fn items(&self) -> impl Iterator<Item = (Item, Claim)> {
-        let destinations = self.destinations.iter().flat_map(|(server, list)| {
-            list.iter().map(|(key, origin)| (Item::Destination(*server, *key), origin.claim()))
+        let destinations = self.destinations.iter().flat_map(|(server, destinations)| {
+            destinations.iter().map(|(key, origin)| (Item::Destination(*server, *key), origin.claim()))
         });
         self.claims.iter().map(|(item, claim)| (*item, *claim)).chain(destinations)
     }
@@ -257,7 +257,7 @@ impl Custody {
 
     /// Our destinations in one virtual service, be that ours or not, in their order.
     pub(crate) fn destinations(&self, server: VirtualServerKey) -> impl Iterator<Item = DestinationKey> {
-        self.destinations.get(&server).into_iter().flatten().map(|(key, _)| *key)
+        self.destinations.get(&server).into_iter().flat_map(|destinations| destinations.keys()).copied()
     }
 
     /// Follows many lines of the journal.
@@ -267,13 +267,13 @@ impl Custody {
         }) {
             match run[0].destination_taken_in() {
                 Some(server) => {
-                    let list = self.destinations.entry(server).or_default();
-                    list.reserve(run.len());
-                    for record in run {
-                        if let Record::Take(Item::Destination(_, key), claim) = record {
-                            put(list, *key, Origin::of(claim));
-                        }
-                    }
+                    let taken = |record: &Record| match record {
+                        Record::Take(Item::Destination(_, key), claim) => Some((*key, Origin::of(claim))),
+                        _ => None,
+                    };
+                    let destinations = self.destinations.entry(server).or_default();
+                    destinations.reserve(run.len());
+                    destinations.extend(run.iter().filter_map(taken));
                 }
                 None => run.iter().for_each(|record| self.record(record)),
             }
@@ -284,12 +284,12 @@ impl Custody {
     pub fn record(&mut self, record: &Record) {
         match record {
             Record::Take(Item::Destination(server, key), claim) => {
-                put(self.destinations.entry(*server).or_default(), *key, Origin::of(claim));
+                self.destinations.entry(*server).or_default().insert(*key, Origin::of(claim));
             }
             Record::Release(Item::Destination(server, key)) => {
-                let Some(list) = self.destinations.get_mut(server) else { return };
-                list.retain(|(there, _)| there != key);
-                if list.is_empty() {
+                let Some(destinations) = self.destinations.get_mut(server) else { return };
+                destinations.remove(key);
+                if destinations.is_empty() {
                     self.destinations.remove(server);
                 }
             }
@@ -300,17 +300,6 @@ impl Custody {
                 self.claims.remove(item);
             }
         }
-    }
-}
-
-/// Puts a destination into a sorted list. They mostly come in their order.
-fn put(destinations: &mut Vec<(DestinationKey, Origin)>, key: DestinationKey, origin: Origin) {
-    match destinations.last() {
-        Some((last, _)) if *last >= key => match destinations.binary_search_by_key(&key, |(key, _)| *key) {
-            Ok(place) => destinations[place].1 = origin,
-            Err(place) => destinations.insert(place, (key, origin)),
-        },
-        _ => destinations.push((key, origin)),
     }
 }
 

@@ -62,7 +62,7 @@ pub(crate) fn form() -> ServiceForm {
     ServiceForm {
         ports: BTreeSet::from([PortKey { protocol: crate::network::Protocol::Tcp, port: 80 }]),
         scheduling: Scheduling::by("rr".parse().unwrap()),
-        real_servers: BTreeMap::from([(RealServerKey::Foreign("a".to_owned()), server)]),
+        real_servers: [(RealServerKey::Foreign("a".to_owned()), server)].into(),
         adopt: false,
     }
 }
@@ -70,7 +70,7 @@ pub(crate) fn form() -> ServiceForm {
 /// The part of a service on its holder.
 pub(crate) fn part() -> PlannedService {
     PlannedService {
-        vips: BTreeMap::from([(address(VIP), holder())]),
+        vips: [(address(VIP), holder())].into(),
         form: Some(form()),
         ..PlannedService::idle("uid")
     }

@@ -24,6 +24,7 @@ pub mod diff;
 pub mod epoch;
 #[cfg(test)]
 mod example;
+pub mod flat_map;
 pub mod forwarding;
 pub mod inline;
 pub mod ipvs;

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use siphasher::sip::SipHasher13;
 
 use crate::addresses::Addresses;
+use crate::flat_map::FlatMap;
 use crate::forwarding::{Forwarding, Reception};
 use crate::ipvs::{PortKey, Timeouts};
 use crate::names::{
@@ -91,7 +92,7 @@ pub struct PlannedService {
     /// The node's duties for each VIP. No duty at all: the service leaves this node.
     #[serde(default)]
     #[schemars(with = "BTreeMap<String, PlannedVip>")]
-    pub vips: BTreeMap<IpAddr, PlannedVip>,
+    pub vips: FlatMap<IpAddr, PlannedVip>,
     /// The tunnels that the node takes in as a real server.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     #[schemars(with = "Vec<Reception>")]
@@ -149,7 +150,7 @@ pub struct ServiceForm {
     /// The real servers, those included that wait or leave.
     #[serde(default)]
     #[schemars(with = "BTreeMap<String, PlannedRealServer>")]
-    pub real_servers: BTreeMap<RealServerKey, PlannedRealServer>,
+    pub real_servers: FlatMap<RealServerKey, PlannedRealServer>,
     /// Whether a different IPVS entry that is not ours is taken over (annotation `lvs-operator.io/adopt`).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub adopt: bool,
@@ -271,7 +272,7 @@ impl PlannedService {
             uid: uid.to_owned(),
             revision: Revision::default(),
             requires: BTreeSet::new(),
-            vips: BTreeMap::new(),
+            vips: FlatMap::new(),
             receive: BTreeSet::new(),
             redirect: BTreeSet::new(),
             form: None,

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 pub use op::Op;
 pub use step::Refusal;
 
+use crate::flat_map::FlatMap;
 use crate::ipvs::{DestinationKey, DestinationSettings, Timeouts, VirtualServerKey, VirtualServerSettings};
 use crate::names::{InvalidKey, LinkName, SchedulerName, as_text};
 use crate::network::Family;
@@ -63,7 +64,7 @@ pub struct VirtualServer {
     pub settings: VirtualServerSettings,
     /// The destinations by RIP and port.
     #[serde(default)]
-    pub destinations: BTreeMap<DestinationKey, DestinationSettings>,
+    pub destinations: FlatMap<DestinationKey, DestinationSettings>,
 }
 
 /// The identity of an address on a node, written `lo 192.168.10.40/32`. The kernel takes one address with two

@@ -1,12 +1,12 @@
 //! What a kernel does with an operation, its refusals included.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
 use super::{Kernel, Op, VirtualServer};
+use crate::flat_map::FlatMap;
 use crate::ipvs::{DestinationKey, DestinationSettings, ForwardingMethod, Timeouts, VirtualServerKey};
 use crate::network::Family;
 use crate::sysctl::Sysctl;
@@ -144,7 +144,7 @@ impl Kernel {
                 if !known(self.schedulers.as_ref(), settings.scheduler) {
                     return Err(Refusal::NoScheduler);
                 }
-                table.insert(*key, VirtualServer { settings: *settings, destinations: BTreeMap::new() });
+                table.insert(*key, VirtualServer { settings: *settings, destinations: FlatMap::new() });
                 Ok(())
             }
             Op::SetVirtualServer(key, settings) => {

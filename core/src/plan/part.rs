@@ -7,6 +7,7 @@ use super::draft::{Form, Place};
 use super::holder::{Holding, released};
 use super::past::Past;
 use crate::cluster::Cluster;
+use crate::flat_map::FlatMap;
 use crate::forwarding::{Forwarding, Reception};
 use crate::names::{Feature, NodeName, RealServerKey, ServiceName};
 use crate::network::Family;
@@ -21,7 +22,7 @@ pub(super) fn parts(
     past: &Past<'_>,
     service: &ServiceName,
     draft: Option<&Form>,
-    servers: &BTreeMap<RealServerKey, PlannedRealServer>,
+    servers: &FlatMap<RealServerKey, PlannedRealServer>,
     holders: &BTreeMap<IpAddr, Holding>,
 ) -> BTreeMap<NodeName, PlannedService> {
     let writer = Writer { past, service, draft, servers, holders };
@@ -36,14 +37,14 @@ struct Writer<'a> {
     past: &'a Past<'a>,
     service: &'a ServiceName,
     draft: Option<&'a Form>,
-    servers: &'a BTreeMap<RealServerKey, PlannedRealServer>,
+    servers: &'a FlatMap<RealServerKey, PlannedRealServer>,
     holders: &'a BTreeMap<IpAddr, Holding>,
 }
 
 impl Writer<'_> {
     fn part(&self, node: &NodeName) -> Option<PlannedService> {
         let previous = self.past.part(self.service, node);
-        let mut vips = BTreeMap::new();
+        let mut vips = FlatMap::new();
         for (vip, place) in self.draft.into_iter().flat_map(|draft| &draft.vips) {
             let duty = self.duty(node, *vip, place, previous);
             if self.listed(node, *vip, &duty, previous) {

@@ -8,6 +8,7 @@ use super::holder::Holding;
 use super::past::Past;
 use super::return_path;
 use crate::addresses::Addresses;
+use crate::flat_map::FlatMap;
 use crate::forwarding::Forwarding;
 use crate::names::{NodeName, RealServerKey, ServiceName};
 use crate::network::Family;
@@ -25,9 +26,9 @@ pub(super) fn form(
     draft: Option<&Form>,
     holders: &BTreeMap<IpAddr, Holding>,
     now: Time,
-) -> (BTreeMap<RealServerKey, PlannedRealServer>, Option<Time>) {
+) -> (FlatMap<RealServerKey, PlannedRealServer>, Option<Time>) {
     let previous = past.real_servers(service);
-    let mut form = BTreeMap::new();
+    let mut form = FlatMap::new();
     let mut next: Option<Time> = None;
     if let Some(draft) = draft {
         for (key, wanted) in &draft.real_servers {

@@ -10,6 +10,7 @@ use super::holder::Holding;
 use super::past::Past;
 use super::return_path;
 use crate::cluster::{Cluster, Group, GroupSpec};
+use crate::flat_map::FlatMap;
 use crate::names::{GroupName, NodeName, RealServerKey, ServiceName};
 use crate::node_plan::{NodePlan, PlannedRealServer, StageName};
 use crate::node_report::Trouble;
@@ -20,7 +21,7 @@ use crate::verdict::{
     SettingConflict, Verdict, VipVerdict,
 };
 
-type Servers = BTreeMap<RealServerKey, PlannedRealServer>;
+type Servers = FlatMap<RealServerKey, PlannedRealServer>;
 
 /// The verdict on each manifest.
 pub(super) fn services(

@@ -1,8 +1,9 @@
 //! The IPVS table that a service wants.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
+use crate::flat_map::FlatMap;
 use crate::forwarding::Forwarding;
 use crate::ipvs::{DestinationKey, DestinationSettings, PortKey, VirtualServerKey};
 use crate::kernel::VirtualServer;
@@ -37,7 +38,8 @@ pub(crate) fn key(vip: IpAddr, port: PortKey) -> VirtualServerKey {
 pub(super) fn virtual_server(form: &ServiceForm, vip: IpAddr, port: PortKey, local: &Local) -> VirtualServer {
     let family = Family::of(vip);
     let settings = form.scheduling.settings(port, family);
-    let mut destinations = BTreeMap::<DestinationKey, DestinationSettings>::new();
+    let mut destinations =
+        FlatMap::<DestinationKey, DestinationSettings>::with_capacity(form.real_servers.len());
     for (rip, server, weight) in admitted(form, vip) {
         if comes_back(rip, server, local).is_some() || gets_lost(rip, server, local) {
             continue;
@@ -52,7 +54,7 @@ pub(super) fn virtual_server(form: &ServiceForm, vip: IpAddr, port: PortKey, loc
         };
         let key = DestinationKey { address: rip, port: server.port(port) };
         // Of two real servers with one address the one with the greater weight counts.
-        let there = destinations.entry(key).or_insert(settings);
+        let there = destinations.get_or_insert(key, settings);
         there.weight = there.weight.max(weight);
     }
     VirtualServer { settings, destinations }

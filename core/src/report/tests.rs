@@ -1,6 +1,7 @@
 use super::*;
 use crate::diff::diff;
 use crate::example::{NOW, VIP, VIP6, address, holder, in_use, kernel, link, local, name, part, plan};
+use crate::flat_map::FlatMap;
 use crate::ipvs::Timeouts;
 use crate::kernel::{ArpSettings, Op, Refusal};
 use crate::node_plan::PlannedVip;
@@ -61,7 +62,7 @@ fn reasons<'a>(troubles: impl IntoIterator<Item = &'a Trouble>) -> Vec<Reason> {
 fn leaving() -> NodePlan {
     let mut plan = plan();
     let part = plan.part_mut(&name()).unwrap();
-    (part.vips, part.form) = (BTreeMap::new(), None);
+    (part.vips, part.form) = (FlatMap::new(), None);
     plan
 }
 
@@ -115,7 +116,7 @@ fn one_link_that_answers_is_enough_to_be_not_hidden() {
 fn an_ipv6_vip_is_always_hidden() {
     let mut plan = plan();
     let part = plan.part_mut(&name()).unwrap();
-    part.vips = BTreeMap::from([(address(VIP6), PlannedVip { attract: false, ..holder() })]);
+    part.vips = [(address(VIP6), PlannedVip { attract: false, ..holder() })].into();
     let mut node = node();
     node.follow(&plan);
     let expected = VipReport { bound: true, hidden: true, held: false, forwarding: true };
@@ -168,7 +169,7 @@ fn a_vip_that_no_part_names_is_never_out_of_sight() {
     let node = done();
     let mut plan = plan();
     let part = plan.part_mut(&name()).unwrap();
-    part.vips = BTreeMap::from([(address("192.168.10.41"), PlannedVip { attract: false, ..holder() })]);
+    part.vips = [(address("192.168.10.41"), PlannedVip { attract: false, ..holder() })].into();
     let report = node.report(&plan);
     assert!(service(&report).vips[&address(VIP)].held && !service(&report).applied);
     // Of an incomplete plan it may belong to a part that is missing.

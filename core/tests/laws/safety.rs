@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use lvs_core::custody::Item;
+use lvs_core::flat_map::FlatMap;
 use lvs_core::ipvs::ForwardingMethod;
 use lvs_core::kernel::{AddressKey, Kernel, Op};
 use lvs_core::local::ProbeOutcome;
@@ -90,10 +91,11 @@ impl Node {
                 (self.initial.virtual_servers.get(&key), self.kernel.virtual_servers.get(&key));
             let same = before.map(|server| server.settings) == after.map(|server| server.settings);
             assert!(same || ours(Item::VirtualServer(key)), "{key} is not ours and has changed");
-            let none = BTreeMap::new();
+            let none = FlatMap::new();
             let before = before.map_or(&none, |server| &server.destinations);
             let after = after.map_or(&none, |server| &server.destinations);
-            for destination in keys(before, after) {
+            let destinations: BTreeSet<_> = before.keys().chain(after.keys()).copied().collect();
+            for destination in destinations {
                 let same = before.get(&destination) == after.get(&destination);
                 let item = Item::Destination(key, destination);
                 assert!(same || ours(item), "{destination} of {key} is not ours and has changed");

@@ -61,7 +61,7 @@ fn plan((accept, attract, forward): (bool, bool, bool), port: u16, rips: &[&str]
         adopt: false,
     };
     let service = PlannedService {
-        vips: BTreeMap::from([(address(VIP), vip)]),
+        vips: [(address(VIP), vip)].into(),
         form: Some(form),
         ..PlannedService::idle("uid")
     };

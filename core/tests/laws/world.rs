@@ -285,7 +285,7 @@ fn service() -> impl Strategy<Value = PlannedService> {
         .prop_map(|(vip, PortKey { protocol, port }, to)| Redirection { protocol, vip, port, to });
     (vips, option::weighted(0.9, form()), requires, 1..4_u32, receive, btree_set(redirect, 0..2)).prop_map(
         |(vips, form, requires, number, receive, redirect)| PlannedService {
-            vips,
+            vips: vips.into_iter().collect(),
             receive,
             redirect,
             form,

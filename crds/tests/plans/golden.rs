@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
+use lvs_core::flat_map::FlatMap;
 use lvs_core::forwarding::{Encapsulation, Forwarding, GueChecksum};
 use lvs_core::ipvs::{PortKey, Timeouts};
 use lvs_core::names::{BootId, Feature, GroupName, NodeName, PoolName, RealServerKey, ServiceName};
@@ -78,7 +79,7 @@ fn planned() -> PlannedService {
             }),
             ..Scheduling::by("rr".parse().unwrap())
         },
-        real_servers: BTreeMap::from([
+        real_servers: FlatMap::from([
             real_server("rs-1", "192.168.10.10", Stage::of(StageName::Serving)),
             real_server("rs-2", "192.168.10.11", Stage::quiesced(Time(1_795_503_600_000))),
             (by_tunnel, tunnelled),
@@ -89,7 +90,7 @@ fn planned() -> PlannedService {
         uid: "7f0b4c5d-9e58-4a1f-8c9b-7d426d1c2a5e".to_owned(),
         revision: Revision { number: 7, hash: 0xc0ff_ee00 },
         requires: BTreeSet::from([Feature::from("DirectRouting"), Feature::from("Persistence")]),
-        vips: BTreeMap::from([(address("192.168.10.40"), vip)]),
+        vips: [(address("192.168.10.40"), vip)].into(),
         receive: tunnel().receptions(&[address("fd00::20")], [Family::IPv4]),
         redirect: redirect(),
         form: Some(form),
@@ -129,7 +130,7 @@ fn report_of_one() -> NodeReport {
     let service = ServiceReport {
         revision: Revision { number: 7, hash: 0xc0ff_ee00 },
         applied: false,
-        vips: BTreeMap::from([(address("192.168.10.40"), vip)]),
+        vips: [(address("192.168.10.40"), vip)].into(),
         receives: tunnel().receptions(&[address("fd00::20")], [Family::IPv4]),
         redirects: redirect(),
         troubles: BTreeSet::from([Trouble::new(Reason::AddressInUse, "02:00:c0:a8:0a:63 answers")]),

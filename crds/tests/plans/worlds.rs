@@ -127,6 +127,7 @@ fn planned() -> impl Strategy<Value = PlannedService> {
             let addresses: Vec<_> = vips.keys().copied().collect();
             let receive = tunnel(revision.number).receptions(&addresses, [Family::IPv6]);
             let redirect = redirections(&addresses);
+            let vips = vips.into_iter().collect();
             PlannedService { uid, revision, requires, vips, receive, redirect, form }
         },
     )

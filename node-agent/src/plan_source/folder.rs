@@ -61,34 +61,41 @@ pub(super) async fn follow_file(
 ) {
     let changed = Arc::new(Notify::new());
     let mut notices = None;
-    // Of the file's content only what tells it apart from another.
-    let mut last: Option<Result<Option<u128>, String>> = None;
+    let mut last = None;
     loop {
         if let (None, Some(folder)) = (&notices, &watched) {
             notices = notice(folder, changed.clone());
         }
-        let bytes = read_bytes(&file).map_err(|error| format!("{error:#}"));
-        let content = bytes.as_ref().map(|bytes| bytes.as_deref().map(fingerprint)).map_err(Clone::clone);
-        if last.as_ref() != Some(&content) {
-            let now = bytes.as_ref().map_err(Clone::clone).and_then(|bytes| {
-                let parsed = bytes.as_ref().map(|bytes| parse(bytes, &file, &node)).transpose();
-                parsed.map(Option::unwrap_or_default).map_err(|error| format!("{error:#}"))
-            });
-            match now {
-                Ok(now) => {
-                    if matches!(bytes, Ok(None)) {
-                        tracing::info!("there is no {}; nothing is changed until there is", file.display());
-                    }
-                    drop(seen.send_replace(Some(now)));
-                }
-                Err(error) => {
-                    tracing::error!("the plan cannot be read; the last one stays in force: {error}");
-                }
-            }
-            last = Some(content);
-        }
+        show(&file, &node, &mut last, &seen);
         // Either way the file is looked at again.
         let _ = tokio::time::timeout(RESCAN, changed.notified()).await;
+    }
+}
+
+/// Shows what is in the file, where that is other than `last` time.
+fn show(
+    file: &Path,
+    node: &NodeName,
+    last: &mut Option<Result<Option<u128>, String>>,
+    seen: &watch::Sender<Option<Seen>>,
+) {
+    let bytes = read_bytes(file).map_err(|error| format!("{error:#}"));
+    // Of the content only what tells it apart from another: a plan can be large.
+    let content = bytes.as_ref().map(|bytes| bytes.as_deref().map(fingerprint)).map_err(Clone::clone);
+    if last.as_ref() == Some(&content) {
+        return;
+    }
+    *last = Some(content);
+    let now = bytes.and_then(|bytes| {
+        if bytes.is_none() {
+            tracing::info!("there is no {}; nothing is changed until there is", file.display());
+        }
+        let parsed = bytes.map(|bytes| parse(&bytes, file, node)).transpose();
+        parsed.map(Option::unwrap_or_default).map_err(|error| format!("{error:#}"))
+    });
+    match now {
+        Ok(now) => drop(seen.send_replace(Some(now))),
+        Err(error) => tracing::error!("the plan cannot be read; the last one stays in force: {error}"),
     }
 }
 

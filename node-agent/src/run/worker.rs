@@ -22,6 +22,7 @@ use super::host::Host;
 use super::look::News;
 use super::pass::{Engine, Outcome, PassError};
 use super::phase::Batch;
+use crate::memory;
 use crate::state::plan_copy::{self, PlanCopy};
 
 /// The whole kernel is looked at this often even where nothing seems to happen, in milliseconds: changes of the IPVS
@@ -186,6 +187,9 @@ impl<H: Host> Worker<H> {
             report.node.troubles.extend(self.troubles.iter().chain(&self.refused).cloned());
             self.publish(report);
             self.unpublished = false;
+        }
+        if outcome.batches.iter().map(Batch::count).sum::<usize>() > MANY {
+            memory::give_back();
         }
         self.health.came_round(true);
         [self.engine.view.due, outcome.outstanding.due, announce].into_iter().flatten().min()

@@ -193,7 +193,7 @@ mod tests {
                 persistence: None,
                 persistence_engine: None,
             },
-            destinations: std::collections::BTreeMap::new(),
+            destinations: lvs_core::flat_map::FlatMap::new(),
         };
         let servers = keys.iter().map(|key| (key.parse().unwrap(), server("rr")));
         Kernel { virtual_servers: servers.collect(), ..Kernel::default() }

@@ -49,7 +49,7 @@ fn only_masquerading_writes_another_port_and_forwards_replies() {
 fn without_ipv6_forwarding_no_ipv6_is_masqueraded() {
     let mut plan = masqueraded(Forwarding::Masquerade);
     let part = plan.part_mut(&name()).unwrap();
-    part.vips = BTreeMap::from([(address(VIP6), holder())]);
+    part.vips = [(address(VIP6), holder())].into();
     let key = crate::render::key(address(VIP6), PortKey { protocol: Protocol::Tcp, port: 80 });
     let mut local = local();
     let found = wanted(&plan, &local);

@@ -108,7 +108,7 @@ fn services_that_share_a_vip_have_their_duties_together() {
 
 #[test]
 fn ipv6_needs_nothing_hidden_and_is_deprecated() {
-    let plan = with_part(|part| part.vips = BTreeMap::from([(address(VIP6), holder())]));
+    let plan = with_part(|part| part.vips = [(address(VIP6), holder())].into());
     let mut local = local();
     local.probes.insert(address(VIP6), clean(NOW));
     // A setting that an IPv4 VIP could not be hidden with is nothing to IPv6.

@@ -71,7 +71,7 @@ fn service(number: u16, real_servers: u8, weight: u32) -> PlannedService {
         adopt: false,
     };
     PlannedService {
-        vips: BTreeMap::from([(vip, duty)]),
+        vips: [(vip, duty)].into(),
         form: Some(form),
         revision: Revision { number: 1, hash: u64::from(number) },
         ..PlannedService::idle("bench")

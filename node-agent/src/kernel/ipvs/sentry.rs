@@ -206,7 +206,7 @@ mod tests {
             persistence_engine: None,
         };
         let key = |port: u16| format!("TCP 192.168.10.40:{port}").parse().unwrap();
-        let server = VirtualServer { settings, destinations: BTreeMap::new() };
+        let server = VirtualServer { settings, destinations: lvs_core::flat_map::FlatMap::new() };
         (1..=services).map(|port| (key(port), server.clone())).collect()
     }
 
