@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::addresses::Addresses;
+use crate::counters::ZeroToken;
 use crate::forwarding::Forwarding;
 use crate::ipvs::{PortKey, Timeouts};
 use crate::names::{BootId, GroupName, LinkName, NodeName, PoolName, ServiceName};
@@ -52,6 +53,8 @@ pub struct Service {
     pub generation: i64,
     /// Annotation `lvs-operator.io/adopt: "true"`: a different IPVS entry that is not ours is taken over.
     pub adopt: bool,
+    /// Annotation `lvs-operator.io/zero-counters: TOKEN`: the counters are zeroed once per token on each director.
+    pub zero_counters: Option<ZeroToken>,
     /// What the user wants, or why that could not be read.
     pub spec: Result<ServiceSpec, Trouble>,
 }

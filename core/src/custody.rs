@@ -8,6 +8,7 @@ use std::ops::RangeInclusive;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::counters::ZeroMark;
 use crate::flat_map::FlatMap;
 use crate::ipvs::{DestinationKey, Timeouts, VirtualServerKey};
 use crate::kernel::{AddressKey, ArpSettings};
@@ -41,6 +42,8 @@ pub enum Item {
     VirtualServer(VirtualServerKey),
     /// A destination of a virtual service.
     Destination(VirtualServerKey, DestinationKey),
+    /// The counters of a virtual service of ours, which were zeroed.
+    Counters(VirtualServerKey),
     /// An address on a link.
     Address(AddressKey),
     /// The two ARP settings of a link.
@@ -64,7 +67,7 @@ impl Item {
     #[must_use]
     pub fn vip(&self) -> Option<IpAddr> {
         match self {
-            Self::VirtualServer(key) | Self::Destination(key, _) => key.vip(),
+            Self::VirtualServer(key) | Self::Destination(key, _) | Self::Counters(key) => key.vip(),
             Self::Address(key) => Some(key.address),
             Self::PacketRule(key) => key.vip(),
             Self::Arp(_)
@@ -114,6 +117,8 @@ pub enum Claim {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         earlier: Option<Timeouts>,
     },
+    /// Counters that were zeroed for this token; at the end that is forgotten.
+    Zeroed(ZeroMark),
     /// A sysctl; at the end `prior` comes back where `ours` is still in place.
     Sysctl {
         /// What was set before.
@@ -238,7 +243,10 @@ impl Custody {
 
     /// The virtual servers that are ours or hold something of ours.
     pub(crate) fn servers(&self) -> impl Iterator<Item = VirtualServerKey> {
-        let server = |item: &Item| if let Item::VirtualServer(key) = item { Some(*key) } else { None };
+        let server = |item: &Item| match item {
+            Item::VirtualServer(key) | Item::Counters(key) => Some(*key),
+            _ => None,
+        };
         self.claims.keys().filter_map(server).chain(self.destinations.keys().copied())
     }
 
@@ -247,9 +255,11 @@ impl Custody {
         &self,
         range: &RangeInclusive<VirtualServerKey>,
     ) -> impl Iterator<Item = VirtualServerKey> {
-        let servers = Item::VirtualServer(*range.start())..=Item::VirtualServer(*range.end());
-        let ours = self.claims.range(servers).filter_map(|(item, _)| match item {
-            Item::VirtualServer(key) => Some(*key),
+        let (first, last) = (*range.start(), *range.end());
+        let servers = self.claims.range(Item::VirtualServer(first)..=Item::VirtualServer(last));
+        let counters = self.claims.range(Item::Counters(first)..=Item::Counters(last));
+        let ours = servers.chain(counters).filter_map(|(item, _)| match item {
+            Item::VirtualServer(key) | Item::Counters(key) => Some(*key),
             _ => None,
         });
         ours.chain(self.destinations.range(range.clone()).map(|(key, _)| *key))

@@ -64,6 +64,7 @@ pub(crate) fn form() -> ServiceForm {
         scheduling: Scheduling::by("rr".parse().unwrap()),
         real_servers: [(RealServerKey::Foreign("a".to_owned()), server)].into(),
         adopt: false,
+        zero_counters: None,
     }
 }
 

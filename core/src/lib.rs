@@ -19,6 +19,7 @@
 pub mod addresses;
 pub mod announce;
 pub mod cluster;
+pub mod counters;
 pub mod custody;
 pub mod diff;
 pub mod epoch;
@@ -31,6 +32,7 @@ pub mod ipvs;
 pub mod kernel;
 pub mod local;
 pub mod names;
+pub mod neighbour;
 pub mod network;
 pub mod node_plan;
 pub mod node_report;

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::kernel::{AddressKey, ArpSettings};
 use crate::names::{BootId, Feature, LinkName, NodeName, SchedulerName};
+use crate::neighbour::{Flush, TableWriter};
 use crate::network::{MacAddress, Prefix};
 use crate::time::Monotonic;
 
@@ -46,6 +47,10 @@ pub struct Local {
     pub probes: BTreeMap<IpAddr, Probe>,
     /// The addresses that custody holds: they are ours, and so never taken for the node's own.
     pub ours: BTreeSet<AddressKey>,
+    /// Who else is known to write to the IPVS table, by other marks than links.
+    pub table_writers: BTreeSet<TableWriter>,
+    /// That somebody has emptied the table.
+    pub flush: Option<Flush>,
     /// Who decides that this node holds a VIP.
     pub claim: HoldingClaim,
 }

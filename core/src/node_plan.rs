@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use siphasher::sip::SipHasher13;
 
 use crate::addresses::Addresses;
+use crate::counters::ZeroToken;
 use crate::flat_map::FlatMap;
 use crate::forwarding::{Forwarding, Reception};
 use crate::ipvs::{PortKey, Timeouts};
@@ -154,6 +155,9 @@ pub struct ServiceForm {
     /// Whether a different IPVS entry that is not ours is taken over (annotation `lvs-operator.io/adopt`).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub adopt: bool,
+    /// Zeroes the counters of its virtual servers, once per token (annotation `lvs-operator.io/zero-counters`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub zero_counters: Option<ZeroToken>,
 }
 
 /// A real server in a director's plan.

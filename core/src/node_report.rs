@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::counters::ZeroToken;
 use crate::forwarding::Reception;
 use crate::names::{BootId, Feature, LinkName, SchedulerName, ServiceName};
 use crate::network::{MacAddress, Prefix};
@@ -103,6 +104,9 @@ pub struct ServiceReport {
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     #[schemars(with = "Vec<Redirection>")]
     pub redirects: BTreeSet<Redirection>,
+    /// The token for which the counters of its virtual servers were zeroed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counters_zeroed: Option<ZeroToken>,
     /// What keeps the service from being as planned.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     #[schemars(with = "Vec<Trouble>")]

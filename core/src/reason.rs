@@ -78,6 +78,10 @@ reasons! {
     ForeignEntry,
     /// An entry of ours was taken away by somebody else.
     ForeignChange,
+    /// Somebody else writes to the node's IPVS table too; the message names who it is likely to be.
+    SecondWriter,
+    /// Somebody else has emptied the node's IPVS table.
+    TableFlushed,
     /// ARP settings of `all` make it impossible to hide or to attract the VIP.
     ArpSettingConflict,
     /// Hiding ARP would silence an address that is not ours.
@@ -139,10 +143,11 @@ reasons! {
 }
 
 impl Reason {
-    /// Whether it is about node-wide settings, which are a DirectorGroup's: no service waits for them.
+    /// Whether it is about a director as a whole and no service waits for it, so that its DirectorGroup alone says it.
     #[must_use]
-    pub fn is_of_settings(self) -> bool {
-        matches!(self, Self::SysctlNotWritable | Self::SysctlMissing)
+    pub fn is_of_group(self) -> bool {
+        use Reason::{SecondWriter, SysctlMissing, SysctlNotWritable, TableFlushed};
+        matches!(self, SecondWriter | SysctlMissing | SysctlNotWritable | TableFlushed)
     }
 }
 

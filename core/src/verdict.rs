@@ -5,6 +5,7 @@ use std::fmt;
 use std::net::IpAddr;
 
 use crate::addresses::Addresses;
+use crate::counters::ZeroToken;
 use crate::ipvs::PortKey;
 use crate::names::{GroupName, NodeName, PoolName, ServiceName};
 use crate::node_plan::{Revision, StageName};
@@ -50,6 +51,8 @@ pub struct Verdict {
     pub vips: BTreeMap<IpAddr, VipVerdict>,
     /// Its ports.
     pub ports: BTreeSet<PortKey>,
+    /// The token for which its counters are to be zeroed.
+    pub zero_counters: Option<ZeroToken>,
     /// The nodes that have a part of it, with the revision that each must acknowledge.
     pub parts: BTreeMap<NodeName, PartVerdict>,
     /// Its real servers, by entry and then by node or address.

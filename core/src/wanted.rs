@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::counters::ZeroMark;
 use crate::custody::{Item, Record};
 use crate::ipvs::{Timeouts, VirtualServerKey};
 use crate::kernel::{AddressAttributes, AddressKey, Op, Refusal, VirtualServer};
@@ -55,6 +56,8 @@ pub struct Wanted {
     pub keep_vips: BTreeSet<IpAddr>,
     /// Virtual services that are taken over although they are not ours and differ.
     pub adopt: BTreeSet<VirtualServerKey>,
+    /// Virtual services whose counters are zeroed, unless that was done for the same token already.
+    pub zero_counters: BTreeMap<VirtualServerKey, ZeroMark>,
     /// VIPs to be probed now, each on its uplink.
     pub probes: BTreeMap<IpAddr, LinkName>,
     /// VIPs that this node holds by plan and whose probe was clean, each on its uplink: these are announced.

@@ -33,6 +33,9 @@ pub const ALLOW_ARP_SILENCE: &str = "lvs-operator.io/allow-arp-silence";
 /// Annotation of a VirtualService, `"true"`: IPVS entries that differ and are not ours are taken over.
 pub const ADOPT: &str = "lvs-operator.io/adopt";
 
+/// Annotation of a VirtualService, a token: the counters of its virtual servers are zeroed once for each token.
+pub const ZERO_COUNTERS: &str = "lvs-operator.io/zero-counters";
+
 /// Annotation of a Node, `ADDRESS[,ADDRESS]`: its RIPs, one per family, before any other.
 pub const REAL_SERVER_ADDRESSES: &str = "lvs-operator.io/real-server-addresses";
 

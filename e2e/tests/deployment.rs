@@ -70,6 +70,16 @@ fn sysctls_are_set_and_come_back() -> Result<()> {
 }
 
 #[test]
+fn a_second_writer_is_named_and_a_flush_repaired() -> Result<()> {
+    run("second-writer", 300)
+}
+
+#[test]
+fn a_lone_change_in_a_large_table_is_repaired() -> Result<()> {
+    run("lone-change", 300)
+}
+
+#[test]
 fn random_tables_agree_in_the_first_half() -> Result<()> {
     run("random-tables-1", 1500)
 }

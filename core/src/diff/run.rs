@@ -136,6 +136,7 @@ impl Run {
             | Op::SetDestination(key, destination, settings) => {
                 !self.not_ours.contains(key) && self.comes_back(*destination, settings.method)
             }
+            Op::ZeroCounters(key) => !self.not_ours.contains(key),
             Op::SetAddress(..)
             | Op::AddVirtualServer(..)
             | Op::SetVirtualServer(..)

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::Draft;
-use crate::custody::{Claim, Item};
+use crate::custody::{Claim, Item, Record};
 use crate::ipvs::{DestinationKey, DestinationSettings, VirtualServerKey, VirtualServerSettings};
 use crate::kernel::{Op, VirtualServer};
 use crate::node_report::Trouble;
@@ -55,6 +55,26 @@ impl<'a> Draft<'a> {
         self.op(PhaseName::VirtualServers, Op::AddVirtualServer(key, wanted.settings));
         self.serves(key);
         self.destinations(key, wanted, None, Rights::Shared);
+        self.zero_counters(key, true);
+    }
+
+    /// Zeroes the counters of a virtual server that is ours, unless that was done for the same token. That it was done is
+    /// written down afterwards: an agent that is killed in between does it twice.
+    fn zero_counters(&mut self, key: VirtualServerKey, ours: bool) {
+        let item = Item::Counters(key);
+        let wanted = self.wanted.zero_counters.get(&key).filter(|_| ours);
+        let claim = self.owned.claim(&item);
+        match wanted {
+            Some(mark) if claim == Some(Claim::Zeroed(*mark)) => {}
+            Some(mark) => {
+                self.op(PhaseName::Destinations, Op::ZeroCounters(key));
+                self.phase(PhaseName::Destinations).after.push(Record::Take(item, Claim::Zeroed(*mark)));
+            }
+            None if claim.is_some() && !self.stays(&item) => {
+                self.release(PhaseName::RemoveDestinations, item);
+            }
+            None => {}
+        }
     }
 
     /// A virtual server that is wanted and there.
@@ -79,6 +99,9 @@ impl<'a> Draft<'a> {
             self.op(PhaseName::VirtualServers, Op::SetVirtualServer(key, wanted.settings));
         }
         self.destinations(key, wanted, Some(there), rights);
+        if !self.is_kept(&item) {
+            self.zero_counters(key, ours || rights == Rights::Whole);
+        }
     }
 
     /// Takes over a virtual server with all its destinations. They are written down together, so that a stop in between
@@ -167,8 +190,10 @@ impl<'a> Draft<'a> {
             // It takes its destinations along.
             self.op(PhaseName::RemoveVirtualServers, Op::RemoveVirtualServer(key));
             self.release(PhaseName::RemoveVirtualServers, item);
-            for destination in ours {
-                self.release(PhaseName::RemoveVirtualServers, Item::Destination(key, destination));
+            let counters = Some(Item::Counters(key)).filter(|item| self.owned.holds(item));
+            let destinations = ours.into_iter().map(|destination| Item::Destination(key, destination));
+            for item in destinations.chain(counters) {
+                self.release(PhaseName::RemoveVirtualServers, item);
             }
             return;
         }
@@ -178,6 +203,10 @@ impl<'a> Draft<'a> {
                  remove that one"
             );
             self.hold(item, Trouble::new(Reason::ForeignEntry, message));
+        }
+        let counters = Item::Counters(key);
+        if self.owned.holds(&counters) {
+            self.release(PhaseName::RemoveDestinations, counters);
         }
         for destination in ours {
             if there.destinations.contains_key(&destination) {
@@ -192,7 +221,7 @@ impl<'a> Draft<'a> {
     fn forget(&mut self, key: VirtualServerKey) {
         let destinations =
             self.owned.destinations(key).map(|destination| Item::Destination(key, destination));
-        let items = destinations.chain([Item::VirtualServer(key)]);
+        let items = destinations.chain([Item::Counters(key), Item::VirtualServer(key)]);
         for item in items.filter(|item| self.owned.holds(item)).collect::<Vec<_>>() {
             if !self.stays(&item) && !self.is_kept(&item) {
                 self.release(PhaseName::RemoveVirtualServers, item);

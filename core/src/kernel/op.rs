@@ -40,6 +40,8 @@ pub enum Op {
     SetDestination(VirtualServerKey, DestinationKey, DestinationSettings),
     /// Removes a destination (`-d`).
     RemoveDestination(VirtualServerKey, DestinationKey),
+    /// Zeroes the counters of a virtual service and of its destinations (`-Z`).
+    ZeroCounters(VirtualServerKey),
     /// Sets IPVS's timeouts (`--set`).
     SetTimeouts(Timeouts),
     /// Sets a sysctl (`sysctl -w`).
@@ -79,6 +81,7 @@ impl Op {
             Self::AddDestination(key, destination, _)
             | Self::SetDestination(key, destination, _)
             | Self::RemoveDestination(key, destination) => Item::Destination(*key, *destination),
+            Self::ZeroCounters(key) => Item::Counters(*key),
             Self::SetTimeouts(_) => Item::Timeouts,
             Self::SetSysctl(sysctl, _) => Item::Sysctl(*sysctl),
             Self::AddTunnel(link, _) | Self::SetTunnel(link, _) | Self::RemoveTunnel(link) => {
@@ -115,7 +118,8 @@ impl Op {
             | Self::RemoveVirtualServer(key)
             | Self::AddDestination(key, ..)
             | Self::SetDestination(key, ..)
-            | Self::RemoveDestination(key, _) => Some(*key),
+            | Self::RemoveDestination(key, _)
+            | Self::ZeroCounters(key) => Some(*key),
             _ => None,
         }
     }
@@ -155,6 +159,7 @@ impl fmt::Display for Op {
             Self::RemoveDestination(key, destination) => {
                 write!(formatter, "remove real server {destination} from {key}")
             }
+            Self::ZeroCounters(key) => write!(formatter, "zero the counters of {key}"),
             Self::AddTunnel(link, device) => write!(formatter, "add {} device {link}", device.kind),
             Self::SetTunnel(link, device) => write!(formatter, "change {} device {link}", device.kind),
             Self::RemoveTunnel(link) => write!(formatter, "remove tunnel device {link}"),

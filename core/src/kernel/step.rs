@@ -155,6 +155,8 @@ impl Kernel {
                 server.settings = *settings;
                 Ok(())
             }
+            // Counters are no part of this kernel.
+            Op::ZeroCounters(key) => table.get(key).map(|_| ()).ok_or(Refusal::NoVirtualServer),
             Op::RemoveVirtualServer(key) => table.remove(key).map(|_| ()).ok_or(Refusal::NoVirtualServer),
             Op::AddDestination(key, destination, settings) => {
                 let server = table.get_mut(key).ok_or(Refusal::NoVirtualServer)?;

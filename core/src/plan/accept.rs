@@ -59,6 +59,7 @@ impl<'a> Index<'a> {
             ports: spec.ports.keys().copied().collect(),
             scheduling: spec.scheduling.clone(),
             adopt: service.adopt,
+            zero_counters: service.zero_counters.clone(),
             real_servers,
         };
         Ok((form, resolved))

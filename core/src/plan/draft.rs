@@ -8,6 +8,7 @@ use super::claims::Claims;
 use super::past::Past;
 use crate::addresses::Addresses;
 use crate::cluster::{Cluster, Service};
+use crate::counters::ZeroToken;
 use crate::forwarding::Forwarding;
 use crate::ipvs::PortKey;
 use crate::names::{GroupName, LinkName, NodeName, PoolName, RealServerKey, ServiceName};
@@ -41,6 +42,8 @@ pub(super) struct Form {
     pub(super) scheduling: Scheduling,
     /// Whether foreign entries are taken over.
     pub(super) adopt: bool,
+    /// Zeroes the counters, once per token.
+    pub(super) zero_counters: Option<ZeroToken>,
     /// The wanted real servers.
     pub(super) real_servers: BTreeMap<RealServerKey, WantedRealServer>,
 }
@@ -177,6 +180,7 @@ fn previous_form(cluster: &Cluster, past: &Past<'_>, name: &ServiceName) -> Opti
         ports: form.ports.clone(),
         scheduling: form.scheduling.clone(),
         adopt: form.adopt,
+        zero_counters: form.zero_counters.clone(),
         real_servers: real_servers
             .map(|(key, server)| {
                 let wanted = WantedRealServer {

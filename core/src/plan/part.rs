@@ -245,6 +245,7 @@ impl Writer<'_> {
                 scheduling: draft.scheduling.clone(),
                 real_servers: self.servers.clone(),
                 adopt: draft.adopt,
+                zero_counters: draft.zero_counters.clone(),
             });
         }
         let before = previous?;

@@ -71,6 +71,7 @@ fn done(part: &PlannedService) -> ServiceReport {
         vips: vips.collect(),
         receives: part.receive.clone(),
         redirects: part.redirect.clone(),
+        counters_zeroed: None,
         troubles: BTreeSet::new(),
     }
 }

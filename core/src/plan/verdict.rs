@@ -44,6 +44,7 @@ pub(super) fn services(
             resolved: resolved(draft, &lacking),
             vips: vips(form, holders),
             ports: form.map(|form| form.ports.clone()).unwrap_or_default(),
+            zero_counters: draft.in_force.as_ref().and_then(|form| form.zero_counters.clone()),
             parts: parts.remove(name).unwrap_or_default(),
             real_servers: forms
                 .get(name)

@@ -2,6 +2,7 @@
 
 mod duty;
 mod nat;
+mod neighbour;
 mod node;
 mod other_form;
 mod posture;
@@ -34,6 +35,7 @@ pub(crate) use table::key;
 pub fn render(plan: &NodePlan, local: &Local, now: Monotonic) -> (Wanted, Option<Monotonic>) {
     let mut draft = Draft::new(plan, local, now);
     draft.keep_unsupported();
+    draft.neighbours();
     let vips = draft.usable_vips();
     draft.tables(&vips);
     draft.receive();
@@ -173,6 +175,9 @@ impl<'a> Draft<'a> {
             self.wanted.virtual_servers.insert(key, table::virtual_server(form, vip, *port, self.local));
             if form.adopt {
                 self.wanted.adopt.insert(key);
+            }
+            if let Some(token) = &form.zero_counters {
+                self.wanted.zero_counters.insert(key, token.mark());
             }
         }
     }

@@ -107,6 +107,10 @@ impl<'a> Change<'a> {
                 forwarded = true;
                 if owner == self.name {
                     wanted.virtual_servers.insert(key, table::virtual_server(self.after, *vip, *port, local));
+                    match &self.after.zero_counters {
+                        Some(token) => _ = wanted.zero_counters.insert(key, token.mark()),
+                        None => _ = wanted.zero_counters.remove(&key),
+                    }
                     keys.push(key);
                 }
             }

@@ -26,7 +26,9 @@ pub(super) enum Concern<'a> {
 impl<'a> Concern<'a> {
     pub(super) fn of(item: &Item, wanted: &'a Wanted) -> Self {
         let owner = match item {
-            Item::VirtualServer(key) | Item::Destination(key, _) => wanted.owners.get(key),
+            Item::VirtualServer(key) | Item::Destination(key, _) | Item::Counters(key) => {
+                wanted.owners.get(key)
+            }
             _ => None,
         };
         if let Some(users) = wanted.users.get(item) {

@@ -4,6 +4,7 @@ mod concern;
 mod pending;
 mod trouble;
 mod update;
+mod zeroed;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -51,7 +52,19 @@ pub fn report(
             have.packet_rules.get(&key) == Some(&settings)
         };
         let redirects = part.redirect.iter().filter(in_place).copied().collect();
-        (name.clone(), ServiceReport { revision, applied, vips: reports, receives, redirects, troubles })
+        let counters_zeroed = zeroed::zeroed(name, part, wanted, owned);
+        (
+            name.clone(),
+            ServiceReport {
+                revision,
+                applied,
+                vips: reports,
+                receives,
+                redirects,
+                counters_zeroed,
+                troubles,
+            },
+        )
     });
     let services = services.collect();
     NodeReport { node: facts(plan, local, owned, troubles.node), services }

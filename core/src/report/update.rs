@@ -44,6 +44,7 @@ pub fn update(
         let Some(mut after) = service.vips(before, have, owned) else { return false };
         after.revision = part.revision;
         after.troubles = service.troubles(holds);
+        after.counters_zeroed = super::zeroed::zeroed(name, part, wanted, owned);
         updated.insert(name.clone(), after);
     }
     report.services.extend(updated);

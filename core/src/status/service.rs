@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Condition, ConditionKind, ConditionStatus, Reports, Stamp, join, some};
+use crate::counters::ZeroToken;
 use crate::names::{GroupName, NodeName, ServiceName};
 use crate::node_plan::StageName;
 use crate::node_report::Trouble;
@@ -29,6 +30,10 @@ pub struct ServiceStatus {
     pub conditions: Vec<Condition>,
     /// Short texts for the columns of `kubectl get`.
     pub summary: Summary,
+    /// The token of the annotation `lvs-operator.io/zero-counters` for which every director that forwards has zeroed the
+    /// counters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counters_zeroed: Option<ZeroToken>,
     /// The VIPs in force.
     pub vips: Vec<VipRow>,
     /// The real servers, troubled ones first, at most 64.
@@ -109,9 +114,20 @@ pub fn service(
         observed_generation: generation,
         conditions,
         summary: summary(verdict),
+        counters_zeroed: counters_zeroed(name, verdict, reports),
         vips: verdict.vips.iter().map(|(address, vip)| row(*address, vip)).collect(),
         real_servers: real_servers(verdict),
     }
+}
+
+/// The token, once every director with entries has done as it says.
+fn counters_zeroed(name: &ServiceName, verdict: &Verdict, reports: &Reports) -> Option<ZeroToken> {
+    let token = verdict.zero_counters.as_ref()?;
+    let heard = verdict.parts.iter().filter(|(_, part)| part.heard);
+    let own = heard.filter_map(|(node, _)| reports.get(node)?.services.get(name));
+    let mut directors = own.filter(|own| own.vips.values().any(|vip| vip.forwarding)).peekable();
+    directors.peek()?;
+    directors.all(|own| own.counters_zeroed.as_ref() == Some(token)).then(|| token.clone())
 }
 
 fn row(address: IpAddr, vip: &VipVerdict) -> VipRow {
@@ -158,7 +174,7 @@ fn troubles<'a>(
     heard.flat_map(|(node, part)| {
         let report = reports.get(node);
         let whole = report.into_iter().flat_map(|report| &report.node.troubles);
-        let whole = whole.filter(|trouble| !trouble.reason.is_of_settings());
+        let whole = whole.filter(|trouble| !trouble.reason.is_of_group());
         let own = report.and_then(|report| report.services.get(name));
         let own = own.filter(|own| own.revision == part.revision).into_iter().flat_map(|own| &own.troubles);
         own.chain(whole).map(move |trouble| (node, trouble))

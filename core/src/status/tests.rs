@@ -41,6 +41,7 @@ fn verdict() -> Verdict {
         .into(),
         ports: ["TCP 80".parse().unwrap()].into(),
         parts: [("director-1".into(), part), ("rs-1".into(), part)].into(),
+        zero_counters: None,
         real_servers: vec![real_server("one", StageName::Serving)],
     }
 }
@@ -66,6 +67,7 @@ fn reports() -> Reports {
             applied: true,
             receives: BTreeSet::new(),
             redirects: BTreeSet::new(),
+            counters_zeroed: None,
             vips,
             troubles: BTreeSet::new(),
         };
@@ -282,4 +284,21 @@ fn a_sysctl_that_cannot_be_set_is_the_groups_trouble_and_no_services() {
         leaving: BTreeSet::new(),
     };
     assert_eq!(of(super::group(&group, &reports, None, Time(0)).conditions), Reason::SysctlNotWritable);
+}
+
+#[test]
+fn a_token_is_told_once_every_director_has_zeroed_for_it() {
+    let token = crate::counters::ZeroToken("one".to_owned());
+    let wanted = Verdict { zero_counters: Some(token.clone()), ..verdict() };
+    let mut reports = reports();
+    let told = |reports: &Reports| service(&web(), &wanted, reports, None, Time(0)).counters_zeroed;
+    assert_eq!(told(&reports), None);
+    let of = |reports: &mut Reports, token: &str| {
+        let report = reports.get_mut(&"director-1".into()).unwrap().services.get_mut(&web()).unwrap();
+        report.counters_zeroed = Some(crate::counters::ZeroToken(token.to_owned()));
+    };
+    of(&mut reports, "before");
+    assert_eq!(told(&reports), None);
+    of(&mut reports, "one");
+    assert_eq!(told(&reports), Some(token));
 }

@@ -104,6 +104,9 @@ fn assert_as_wanted(have: &Kernel, node: &Node, view: &View) {
                 .virtual_servers
                 .get(&key)
                 .is_some_and(|server| server.destinations.contains_key(&destination)),
+            Item::Counters(key) => {
+                wanted.zero_counters.contains_key(&key) || excused(Item::VirtualServer(key))
+            }
             Item::Arp(_) => !wanted.hide.is_empty(),
             Item::Timeouts => wanted.timeouts.is_some(),
             Item::Sysctl(sysctl) => wanted.sysctls.contains_key(&sysctl),

@@ -59,6 +59,7 @@ fn plan((accept, attract, forward): (bool, bool, bool), port: u16, rips: &[&str]
         scheduling: Scheduling::by("rr".parse().unwrap()),
         real_servers: rips.iter().map(server).collect(),
         adopt: false,
+        zero_counters: None,
     };
     let service = PlannedService {
         vips: [(address(VIP), vip)].into(),

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
+use lvs_core::counters::ZeroToken;
 use lvs_core::forwarding::{Encapsulation, Forwarding, GueChecksum};
 use lvs_core::ipvs::{
     DestinationKey, DestinationSettings, ForwardingMethod, PortKey, Timeouts, VirtualServerKey,
@@ -330,8 +331,10 @@ fn form() -> impl Strategy<Value = ServiceForm> {
         },
     );
     let servers = vec(real_server(), 0..4);
-    (btree_set(port(), 1..3), scheduling, servers, prop::bool::weighted(0.1)).prop_map(
-        |(ports, scheduling, servers, adopt)| ServiceForm {
+    let token = option::weighted(0.3, select(vec!["one", "two"]));
+    (btree_set(port(), 1..3), scheduling, servers, prop::bool::weighted(0.1), token).prop_map(
+        |(ports, scheduling, servers, adopt, token)| ServiceForm {
+            zero_counters: token.map(|token| ZeroToken(token.to_owned())),
             ports,
             scheduling,
             real_servers: servers

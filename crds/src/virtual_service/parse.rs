@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use kube::core::ObjectMeta;
 use lvs_core::cluster::{PortSpec, RealServerSpec, RealServerTarget, Service, ServiceSpec};
+use lvs_core::counters::ZeroToken;
 use lvs_core::forwarding::Forwarding;
 use lvs_core::ipvs::PortKey;
 use lvs_core::names::{NodeName, ServiceName};
@@ -14,7 +15,7 @@ use super::{forwarding, scheduling};
 use crate::address;
 use crate::field::{Findings, invalid};
 use crate::metadata;
-use crate::names::{ADOPT, is_dns_label, is_object_name};
+use crate::names::{ADOPT, ZERO_COUNTERS, is_dns_label, is_object_name};
 
 /// The name of a VirtualService; one without a namespace is in `default`.
 #[must_use]
@@ -29,6 +30,7 @@ pub fn name(metadata: &ObjectMeta) -> ServiceName {
 pub fn service(metadata: &ObjectMeta, spec: Result<&VirtualServiceSpec, &str>) -> Service {
     let mut findings = Findings::default();
     let adopt = adopt(metadata, &mut findings);
+    let zero_counters = zero_counters(metadata, &mut findings);
     let name = metadata.name.as_deref().unwrap_or_default();
     findings.require(name.len() <= 63, "metadata.name", "write at most 63 characters");
     let spec = spec.map_err(invalid).and_then(|spec| read(spec, findings));
@@ -37,6 +39,7 @@ pub fn service(metadata: &ObjectMeta, spec: Result<&VirtualServiceSpec, &str>) -
         created: metadata::created(metadata),
         generation: metadata.generation.unwrap_or_default(),
         adopt,
+        zero_counters,
         spec,
     }
 }
@@ -53,6 +56,17 @@ fn adopt(metadata: &ObjectMeta, findings: &mut Findings) -> bool {
             false
         }
     }
+}
+
+fn zero_counters(metadata: &ObjectMeta, findings: &mut Findings) -> Option<ZeroToken> {
+    let token = metadata.annotations.as_ref()?.get(ZERO_COUNTERS)?;
+    let fits = (1..=63).contains(&token.len()) && token.bytes().all(|byte| byte.is_ascii_graphic());
+    findings.require(
+        fits,
+        format!("metadata.annotations[{ZERO_COUNTERS}]"),
+        "write a word of 1 to 63 printable ASCII characters, another one each time that counters are to be zeroed",
+    );
+    fits.then(|| ZeroToken(token.clone()))
 }
 
 fn read(spec: &VirtualServiceSpec, mut findings: Findings) -> Result<ServiceSpec, Trouble> {

@@ -104,6 +104,7 @@ fn the_uid_of_a_stored_plan_is_its_lineage() {
 fn report_of(boot: &str) -> NodeReport {
     let plan = worlds::large_plan(3_000);
     let of = |service: &lvs_core::node_plan::PlannedService| ServiceReport {
+        counters_zeroed: None,
         revision: service.revision,
         applied: true,
         vips: [].into(),

@@ -85,6 +85,7 @@ fn planned() -> PlannedService {
             (by_tunnel, tunnelled),
         ]),
         adopt: true,
+        zero_counters: None,
     };
     PlannedService {
         uid: "7f0b4c5d-9e58-4a1f-8c9b-7d426d1c2a5e".to_owned(),
@@ -128,6 +129,7 @@ fn report_of_one() -> NodeReport {
     };
     let vip = VipReport { bound: true, hidden: true, held: false, forwarding: true };
     let service = ServiceReport {
+        counters_zeroed: None,
         revision: Revision { number: 7, hash: 0xc0ff_ee00 },
         applied: false,
         vips: [(address("192.168.10.40"), vip)].into(),

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use lvs_core::addresses::Addresses;
+use lvs_core::counters::ZeroToken;
 use lvs_core::forwarding::{Encapsulation, Forwarding, GueChecksum};
 use lvs_core::ipvs::{PortKey, Timeouts};
 use lvs_core::names::{BootId, Feature, GroupName, NodeName, PoolName, RealServerKey, ServiceName};
@@ -102,6 +103,7 @@ fn form() -> impl Strategy<Value = ServiceForm> {
             },
             real_servers: real_servers.into_values().collect(),
             adopt,
+            zero_counters: adopt.then(|| ZeroToken("token".to_owned())),
         },
     )
 }
@@ -169,7 +171,8 @@ fn service_report() -> impl Strategy<Value = ServiceReport> {
             let addresses: Vec<_> = vips.keys().copied().collect();
             let receives = tunnel(revision.number).receptions(&addresses, [Family::IPv4]);
             let redirects = redirections(&addresses);
-            ServiceReport { revision, applied, vips, receives, redirects, troubles }
+            let counters_zeroed = applied.then(|| ZeroToken("token".to_owned()));
+            ServiceReport { revision, applied, vips, receives, redirects, counters_zeroed, troubles }
         },
     )
 }

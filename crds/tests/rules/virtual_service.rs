@@ -72,6 +72,17 @@ fn metadata() -> Vec<Case> {
             json!({"lvs-operator.io/adopt": "yes"}),
             RefusedInConversion("write \"true\""),
         ),
+        ("/metadata/annotations", json!({"lvs-operator.io/zero-counters": "2026-11-24T18:00:00Z"}), Accepted),
+        (
+            "/metadata/annotations",
+            json!({"lvs-operator.io/zero-counters": ""}),
+            RefusedInConversion("write a word of 1 to 63"),
+        ),
+        (
+            "/metadata/annotations",
+            json!({"lvs-operator.io/zero-counters": "two words"}),
+            RefusedInConversion("write a word of 1 to 63"),
+        ),
     ]
 }
 

@@ -14,6 +14,7 @@ pub mod node_settings;
 pub mod one_answer;
 pub mod random_tables;
 pub mod recipe;
+pub mod second_writer;
 pub mod translation;
 pub mod troubles;
 
@@ -59,6 +60,7 @@ pub fn all() -> impl Iterator<Item = &'static Scenario> {
         translation::SCENARIOS,
         node_settings::SCENARIOS,
         one_answer::SCENARIOS,
+        second_writer::SCENARIOS,
         killed::SCENARIOS,
         troubles::SCENARIOS,
     ]

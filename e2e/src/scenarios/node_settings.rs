@@ -1,12 +1,15 @@
 //! IPVS's sysctls: set where they can be written, named where they cannot, and given back.
 
+use std::net::SocketAddr;
+use std::time::Duration;
+
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
 use super::{Bench, KernelNeeds, Scenario, typed};
 use crate::fleet::{Fleet, PATIENCE, example};
-use crate::lab::Topology;
 use crate::lab::process::wait_until;
+use crate::lab::{Topology, traffic};
 
 /// The scenarios of this module.
 pub const SCENARIOS: &[Scenario] = &[Scenario {
@@ -81,6 +84,8 @@ fn node_settings(bench: &mut Bench) -> Result<Value> {
     })?;
     bench.case("what somebody else sets is set again");
 
+    zero_counters(bench, &mut fleet)?;
+
     fleet.apply("directorgroup.yaml", &example("directorgroup.yaml")?)?;
     wait_until("the sysctls are as they were", PATIENCE, || {
         ensure_values(&fleet, |(name, before, _)| (name, before)).map(|()| true)
@@ -89,6 +94,68 @@ fn node_settings(bench: &mut Bench) -> Result<Value> {
     fleet.delete("virtualservice.yaml")?;
     fleet.wait_clean(&[DIRECTOR])?;
     typed(())
+}
+
+/// Counters are zeroed once for each token, whatever becomes of the agent.
+fn zero_counters(bench: &mut Bench, fleet: &mut Fleet) -> Result<()> {
+    let client = |fleet: &Fleet| -> Result<()> {
+        let (from, to) = ("192.168.10.104".parse()?, SocketAddr::new("192.168.10.40".parse()?, 80));
+        traffic::ask(fleet.host("client")?, from, to, Duration::from_secs(5)).map(drop)
+    };
+    let servers = [
+        traffic::start_server(bench, fleet.host("rs-1")?, 80)?,
+        traffic::start_server(bench, fleet.host("rs-2")?, 80)?,
+    ];
+    for _ in 0..3 {
+        client(fleet)?;
+    }
+    wait_counted(fleet, 3)?;
+    for token in ["one", "two"] {
+        let annotated = example("virtualservice.yaml")?.replacen(
+            "  name: web\n",
+            &format!("  name: web\n  annotations: {{lvs-operator.io/zero-counters: {token}}}\n"),
+            1,
+        );
+        fleet.apply("virtualservice.yaml", &annotated)?;
+        wait_until("the status repeats the token", PATIENCE, || {
+            let documents = fleet.service("web")?;
+            let told = documents.iter().any(|document| document["status"]["countersZeroed"] == token);
+            ensure!(told, "it does not");
+            Ok(true)
+        })?;
+        ensure!(connections(fleet)? == 0, "the director still has {}", connections(fleet)?);
+        client(fleet)?;
+        fleet.kill_agent(DIRECTOR)?;
+        fleet.start_agent(DIRECTOR, &[])?;
+        // Having looked again, it sets again what is set otherwise meanwhile.
+        set(fleet, "sync_retries", "1")?;
+        wait_until("the agent is at work again", PATIENCE, || {
+            ensure!(value(fleet, "sync_retries")? == "2", "it is not");
+            Ok(true)
+        })?;
+        // It would be 0 had the agent zeroed again for the same token.
+        wait_counted(fleet, 1)?;
+    }
+    drop(servers);
+    bench.case("counters are zeroed once for each token, also across an agent's restart");
+    Ok(())
+}
+
+/// The kernel sums up what it has counted every two seconds.
+fn wait_counted(fleet: &Fleet, wanted: u64) -> Result<()> {
+    wait_until("the director has summed up its connections", PATIENCE, || {
+        let found = connections(fleet)?;
+        ensure!(found == wanted, "they are {found}, not {wanted}");
+        Ok(true)
+    })
+}
+
+/// How many connections the director has counted.
+fn connections(fleet: &Fleet) -> Result<u64> {
+    let listed = fleet.host(DIRECTOR)?.sh("ipvsadm -Ln --stats --exact -t 192.168.10.40:80")?;
+    let row = listed.lines().find(|line| line.starts_with("TCP  192.168.10.40:80"));
+    let count = row.and_then(|row| row.split_whitespace().nth(2)).and_then(|word| word.parse().ok());
+    count.with_context(|| format!("ipvsadm says {listed}"))
 }
 
 /// Waits for a trouble of the director, and returns its sentence.

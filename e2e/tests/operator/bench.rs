@@ -246,6 +246,7 @@ fn done(part: &PlannedService) -> ServiceReport {
         forwarding: duty.forward,
     };
     ServiceReport {
+        counters_zeroed: None,
         revision: part.revision,
         applied: true,
         vips: part.vips.iter().map(|(address, duty)| (*address, vip(duty))).collect(),

@@ -223,6 +223,11 @@ impl Linux {
         route::paths(&mut self.route, &links, targets)
     }
 
+    /// Whether there is a table of nftables that kube-proxy makes; not where that cannot be found out.
+    pub fn has_kube_proxy_table(&mut self) -> bool {
+        self.packet_rules.has_kube_proxy_table()
+    }
+
     /// Carries out the operations of one phase in their order, and returns those that were refused, by their place in
     /// `ops`, in ascending order. All others are done.
     ///
@@ -316,7 +321,7 @@ enum Way {
 impl Way {
     fn of(op: &Op) -> Self {
         match op.item() {
-            Item::VirtualServer(_) | Item::Destination(..) | Item::Timeouts => Self::Ipvs,
+            Item::VirtualServer(_) | Item::Destination(..) | Item::Counters(_) | Item::Timeouts => Self::Ipvs,
             Item::PacketRule(_) => Self::PacketRules,
             Item::Address(_)
             | Item::Arp(_)

@@ -3,6 +3,7 @@
 pub mod api_servers;
 pub mod network_namespace;
 pub mod privileges;
+pub mod processes;
 
 use std::collections::BTreeSet;
 

@@ -68,6 +68,7 @@ mod tests {
         let mut report = NodeReport::default();
         report.node.boot_id = "boot".into();
         let of_service = ServiceReport {
+            counters_zeroed: None,
             revision,
             applied: true,
             vips: BTreeMap::default(),

@@ -2,12 +2,13 @@
 
 use lvs_core::kernel::Op;
 use lvs_core::names::ServiceName;
+use lvs_core::neighbour::TableWriter;
 use lvs_core::node_plan::{NodePlan, PlannedService};
 use lvs_core::node_report::{NodeReport, Trouble};
 use lvs_core::reason::Reason;
-use lvs_core::wanted::Wanted;
 
 use super::host::Host;
+use super::look::View;
 use super::pass::{Engine, Outcome};
 
 impl<H: Host> Engine<H> {
@@ -25,7 +26,7 @@ impl<H: Host> Engine<H> {
             &outstanding.failures,
         );
         for op in &outstanding.undone {
-            accuse(&mut report, plan, &view.wanted, op);
+            accuse(&mut report, plan, view, op);
         }
         report
     }
@@ -54,9 +55,13 @@ impl<H: Host> Engine<H> {
 }
 
 /// Says of the services that an operation is for, else of the node, that somebody else keeps undoing it.
-fn accuse(report: &mut NodeReport, plan: &NodePlan, wanted: &Wanted, op: &Op) {
-    let message =
-        format!("somebody else keeps undoing this, which is therefore done more and more rarely: {op}");
+fn accuse(report: &mut NodeReport, plan: &NodePlan, view: &View, op: &Op) {
+    let wanted = &view.wanted;
+    let writer = op.virtual_server().and_then(|_| TableWriter::on(&view.local).into_iter().next());
+    let likely = writer.map(|writer| format!(", likely {writer},")).unwrap_or_default();
+    let message = format!(
+        "somebody else{likely} keeps undoing this, which is therefore done more and more rarely: {op}"
+    );
     let trouble = Trouble::new(Reason::ForeignChange, message);
     let owner = op.virtual_server().and_then(|key| wanted.owners.get(&key));
     let concerned = |name: &ServiceName, part: &PlannedService| match owner {

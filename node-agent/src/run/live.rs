@@ -9,16 +9,19 @@ use std::time::{Duration, Instant};
 use lvs_core::kernel::{Kernel, Op, Refusal};
 use lvs_core::local::{Local, Path, ProbeOutcome};
 use lvs_core::names::LinkName;
+use lvs_core::neighbour::TableWriter;
 use lvs_core::node_plan::NodePlan;
 use lvs_core::sysctl::Sysctl;
 use lvs_core::time::Monotonic;
 
 use super::host::{Attention, Host, Sight};
 use crate::kernel::{Error, IpvsModule, Linux, Observation, Sentry};
-use crate::local::api_servers;
+use crate::local::{api_servers, processes};
 
 /// Paths are asked for anew after this, whatever has been heard of routes.
 const PATHS_LAST: Duration = Duration::from_secs(30);
+/// Others who write to the IPVS table are looked for anew after this.
+const NEIGHBOURS_LAST: Duration = Duration::from_secs(30);
 
 /// This node.
 #[derive(Debug)]
@@ -32,6 +35,7 @@ pub struct Live {
     sentry: Sentry,
     started: Instant,
     paths: Paths,
+    neighbours: Neighbours,
     /// What was said already of what core has no form for.
     left_out: BTreeSet<String>,
 }
@@ -43,6 +47,13 @@ pub enum Purpose {
     Look,
     /// To change it: IPVS is loaded where the plan needs it.
     Change,
+}
+
+/// Others who write to the IPVS table, as they were seen last.
+#[derive(Debug, Default)]
+struct Neighbours {
+    known: BTreeSet<TableWriter>,
+    at: Option<Instant>,
 }
 
 /// The paths to the RIPs of the last plan.
@@ -72,6 +83,7 @@ impl Live {
             sentry: Sentry::default(),
             started: now,
             paths: Paths { known: BTreeMap::new(), wanted: BTreeSet::new(), at: now, stale },
+            neighbours: Neighbours::default(),
             left_out: BTreeSet::new(),
         })
     }
@@ -99,6 +111,15 @@ impl Live {
         Ok(self.paths.known.clone())
     }
 
+    fn table_writers(&mut self) -> BTreeSet<TableWriter> {
+        if self.neighbours.at.is_none_or(|at| at.elapsed() > NEIGHBOURS_LAST) {
+            let mut known = processes::table_writers();
+            known.extend(self.linux.has_kube_proxy_table().then_some(TableWriter::KubeProxyNftables));
+            self.neighbours = Neighbours { known, at: Some(Instant::now()) };
+        }
+        self.neighbours.known.clone()
+    }
+
     /// The local facts of an observation.
     fn local(&mut self, observation: Observation) -> Result<Local, Error> {
         for sentence in observation.left_out.difference(&self.left_out) {
@@ -115,6 +136,7 @@ impl Live {
             gateways: observation.gateways,
             forwards_ipv6: observation.forwards_ipv6,
             api_servers,
+            table_writers: self.table_writers(),
             paths: self.paths()?,
             ..self.lasting.clone()
         })
@@ -170,7 +192,13 @@ impl Host for Live {
     }
 
     fn apply(&mut self, ops: &[Op]) -> Vec<(usize, Refusal)> {
-        self.linux.apply(ops)
+        let refused = self.linux.apply(ops);
+        for op in ops {
+            if let Op::ZeroCounters(key) = op {
+                self.sentry.zeroed(key);
+            }
+        }
+        refused
     }
 
     fn probe(&mut self, vips: &BTreeMap<IpAddr, LinkName>) -> BTreeMap<IpAddr, ProbeOutcome> {

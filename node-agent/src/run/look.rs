@@ -11,6 +11,7 @@ use lvs_core::ipvs::VirtualServerKey;
 use lvs_core::kernel::Kernel;
 use lvs_core::local::Local;
 use lvs_core::names::ServiceName;
+use lvs_core::neighbour::Flush;
 use lvs_core::node_plan::NodePlan;
 use lvs_core::render::{Before, other_forms, render};
 use lvs_core::time::Monotonic;
@@ -116,10 +117,12 @@ impl<H: Host> Engine<H> {
         };
         let looked_at_packet_rules = self.needs_packet_rules();
         self.host.look_at_packet_rules(looked_at_packet_rules);
+        let before = self.view.kernel.virtual_servers.len();
         // Should it fail, what was seen before is not to be relied on.
         self.has_view = false;
         let sight = self.host.observe(attention, &mut self.view.kernel).map_err(PassError::Observe)?;
         self.has_view = true;
+        self.see_flush(&sight, before);
         let whole = self.see(&sight) || whole || self.is_due();
         servers.extend(&sight.servers_changed);
         if !whole && self.conclude_for(servers) {
@@ -145,11 +148,19 @@ impl<H: Host> Engine<H> {
         self.probes.retain(|vip, _| attracted.contains(vip));
     }
 
+    /// Takes note of it where somebody has emptied the table.
+    fn see_flush(&mut self, sight: &Sight, before: usize) {
+        let (changed, custody, now) = (&sight.servers_changed, self.ledger.custody(), self.host.now());
+        let flush = Flush::seen(changed, before, &self.view.kernel, custody, now, self.flush);
+        self.flush = flush.or(self.flush);
+    }
+
     /// Takes in the local facts. Whether anything that more than virtual servers follow from has changed.
     fn see(&mut self, sight: &Sight) -> bool {
         let Some(local) = &sight.local else { return false };
         let mut local = local.clone();
         local.ours = self.ledger.custody().addresses();
+        local.flush = self.flush;
         local.probes.extend(self.probes.iter().map(|(vip, probe)| (*vip, probe.clone())));
         let changed = sight.network_changed || local != self.view.local;
         self.view.local = local;

@@ -8,6 +8,7 @@ use std::sync::atomic::AtomicBool;
 use lvs_core::kernel::Op;
 use lvs_core::local::Probe;
 use lvs_core::names::ServiceName;
+use lvs_core::neighbour::Flush;
 use lvs_core::node_plan::NodePlan;
 use lvs_core::time::Monotonic;
 use lvs_core::wanted::Failure;
@@ -35,6 +36,8 @@ pub struct Engine<H> {
     pub view: View,
     /// Whether `view` can be relied on.
     pub(super) has_view: bool,
+    /// That somebody has emptied the IPVS table.
+    pub(super) flush: Option<Flush>,
     /// What could not be done so far.
     pub(super) outstanding: Outstanding,
     /// The services of which something has changed in the present pass, where not everything was concluded anew.
@@ -94,6 +97,7 @@ impl<H: Host> Engine<H> {
             stop: Arc::default(),
             view: View::default(),
             has_view: false,
+            flush: None,
             outstanding: Outstanding::default(),
             concerned: BTreeSet::new(),
             probes: BTreeMap::new(),

@@ -191,6 +191,7 @@ pub fn item(item: &Item) -> String {
         Item::Destination(key, destination) => format!("real server {destination} of {key}"),
         Item::Address(key) => format!("address {key}"),
         Item::Arp(link) => format!("ARP of {link}"),
+        Item::Counters(key) => format!("zeroed counters of {key}"),
         Item::Timeouts => "IPVS timeouts".to_owned(),
         Item::Sysctl(sysctl) => format!("sysctl {sysctl}"),
         Item::Tunnel(link) => format!("tunnel device {link}"),

@@ -100,6 +100,7 @@ mod tests {
             last_transition_time: Time(0),
         };
         ServiceStatus {
+            counters_zeroed: None,
             observed_generation: 1,
             conditions: vec![
                 condition(ConditionKind::Programmed, holds, reason),

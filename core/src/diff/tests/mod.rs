@@ -2,6 +2,7 @@ mod run;
 mod settings;
 
 use super::*;
+use crate::counters::ZeroToken;
 use crate::example::{FRESH, NOW, VIP, address, kernel, link, local, plan};
 use crate::ipvs::{DestinationKey, Timeouts, VirtualServerKey};
 use crate::kernel::{AddressAttributes, ArpSettings, Refusal};

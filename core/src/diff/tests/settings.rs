@@ -204,3 +204,32 @@ fn forwarding_stays_while_a_service_stays_that_the_agent_cannot_serve() {
     node.wanted.keep_vips.insert(crate::example::address(crate::example::VIP));
     assert!(node.diff().0.is_empty());
 }
+
+#[test]
+fn counters_are_zeroed_once_for_each_token() {
+    let [one, two] = ["one", "two"].map(|token| ZeroToken(token.to_owned()).mark());
+    let zero = "zero the counters of TCP 192.168.10.40:80";
+    let mut node = settled();
+    node.wanted.zero_counters.insert(server(), one);
+    assert_eq!(node.left(), [zero]);
+    node.work();
+    assert!(node.diff().0.is_empty());
+    // What comes anew after a flush has counted nothing.
+    let flushed = std::mem::take(&mut node.kernel.virtual_servers);
+    assert!(!node.left().contains(&zero.to_owned()));
+    node.kernel.virtual_servers = flushed;
+    node.wanted.zero_counters.insert(server(), two);
+    assert_eq!(node.left(), [zero]);
+    node.work();
+    node.wanted.zero_counters.clear();
+    node.work();
+    assert!(!node.owned.holds(&Item::Counters(server())));
+}
+
+#[test]
+fn counters_of_somebody_elses_service_are_not_zeroed() {
+    let mut node = settled();
+    node.wanted.zero_counters.insert(server(), ZeroToken("one".to_owned()).mark());
+    node.owned.record(&Record::Release(Item::VirtualServer(server())));
+    assert_eq!(node.left(), [""; 0]);
+}

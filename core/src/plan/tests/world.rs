@@ -129,7 +129,8 @@ impl World {
         let created =
             self.cluster.services.get(&service_name(name)).map_or(self.now, |service| service.created);
         let uid = name.to_owned();
-        let service = Service { uid, created, generation: 1, adopt: false, spec: Ok(spec) };
+        let service =
+            Service { uid, created, generation: 1, adopt: false, zero_counters: None, spec: Ok(spec) };
         self.cluster.services.insert(service_name(name), service);
     }
 

@@ -69,6 +69,7 @@ fn service(number: u16, real_servers: u8, weight: u32) -> PlannedService {
         scheduling: Scheduling::by(scheduler),
         real_servers: (0..real_servers).map(server).collect(),
         adopt: false,
+        zero_counters: None,
     };
     PlannedService {
         vips: [(vip, duty)].into(),

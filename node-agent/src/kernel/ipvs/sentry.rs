@@ -90,6 +90,11 @@ impl Sentry {
         Ok(audit)
     }
 
+    /// Takes note that the counters of a service were zeroed by ourselves: that they are less says nothing then.
+    pub fn zeroed(&mut self, key: &VirtualServerKey) {
+        self.counted.remove(key);
+    }
+
     /// Takes in a service's counters. Whether they went backwards.
     fn count(&mut self, key: VirtualServerKey, entry: &ServiceEntry) -> bool {
         let counters = entry.stats64.map_or([0; 2], |stats| [stats.incoming_packets, stats.connections]);

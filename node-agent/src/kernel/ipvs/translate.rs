@@ -32,6 +32,7 @@ pub(super) fn request(op: &Op) -> Option<Request> {
         Op::RemoveDestination(key, destination) => {
             Request::DelDest(identity(key)?, destination_identity(*destination))
         }
+        Op::ZeroCounters(key) => Request::Zero(Some(identity(key)?)),
         Op::SetTimeouts(timeouts) => Request::SetConfig(wire::Timeouts {
             tcp: Some(timeouts.tcp_seconds),
             tcp_fin: Some(timeouts.tcp_fin_seconds),

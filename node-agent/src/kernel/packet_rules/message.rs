@@ -2,7 +2,7 @@
 
 use lvs_core::packet_rule::PacketRuleKind;
 use netlink_packet_core::{
-    DefaultNla, Emitable, NLA_F_NESTED, NLM_F_APPEND, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REQUEST,
+    DefaultNla, Emitable, NLA_F_NESTED, NLM_F_ACK, NLM_F_APPEND, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REQUEST,
 };
 
 use super::element::Element;
@@ -16,6 +16,8 @@ const NFNL_MSG_BATCH_BEGIN: u16 = 16;
 const NFNL_MSG_BATCH_END: u16 = 17;
 const NFPROTO_UNSPEC: u8 = 0;
 const NFPROTO_INET: u8 = 1;
+/// `NFPROTO_IPV4`, `NFPROTO_IPV6`.
+pub(super) const NFPROTO_IP: [u8; 2] = [2, 10];
 /// Bytes of `struct nfgenmsg`: the family, a version, 16 bits more.
 pub(super) const HEADER_LENGTH: usize = 4;
 
@@ -120,6 +122,13 @@ impl Message {
 
     pub(super) fn get_table(flags: u16) -> Self {
         Self::new(NFT_MSG_GETTABLE, flags, &[text(NFTA_TABLE_NAME, TABLE)])
+    }
+
+    /// Asks for a table of kube-proxy's (`pkg/proxy/nftables/proxier.go`).
+    pub(super) fn get_kube_proxy_table(family: u8) -> Self {
+        let mut message = Self::new(NFT_MSG_GETTABLE, NLM_F_ACK, &[text(NFTA_TABLE_NAME, "kube-proxy")]);
+        message.body[0] = family;
+        message
     }
 
     pub(super) fn remove_table() -> Self {

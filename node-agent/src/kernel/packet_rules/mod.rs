@@ -42,6 +42,13 @@ impl PacketRules {
         }
     }
 
+    /// Whether there is a table of kube-proxy's, for either family. Where no rules are needed this does not bring
+    /// nftables into the kernel.
+    pub(super) fn has_kube_proxy_table(&mut self) -> bool {
+        let loaded = self.socket.is_some() || std::path::Path::new("/sys/module/nf_tables").exists();
+        loaded && self.socket().is_ok_and(standing::has_kube_proxy_table)
+    }
+
     /// Carries out operations on packet rules, and returns those that were refused, by their place in `ops`, in ascending
     /// order.
     pub(super) fn apply(&mut self, ops: &[Op]) -> Vec<(usize, Refusal)> {

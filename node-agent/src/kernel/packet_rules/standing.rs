@@ -9,9 +9,9 @@ use nix::errno::Errno;
 use super::element;
 use super::layout::{Chain, Map};
 use super::message::{
-    ACCEPT, HEADER_LENGTH, Message, NFTA_CHAIN_HOOK, NFTA_CHAIN_POLICY, NFTA_CHAIN_TYPE, NFTA_HOOK_HOOKNUM,
-    NFTA_HOOK_PRIORITY, NFTA_RULE_USERDATA, NFTA_SET_ELEM_LIST_ELEMENTS, NFTA_TABLE_FLAGS, NFTA_TABLE_USE,
-    comment,
+    ACCEPT, HEADER_LENGTH, Message, NFPROTO_IP, NFTA_CHAIN_HOOK, NFTA_CHAIN_POLICY, NFTA_CHAIN_TYPE,
+    NFTA_HOOK_HOOKNUM, NFTA_HOOK_PRIORITY, NFTA_RULE_USERDATA, NFTA_SET_ELEM_LIST_ELEMENTS, NFTA_TABLE_FLAGS,
+    NFTA_TABLE_USE, comment,
 };
 use crate::kernel::error::{Cause, Error};
 use crate::kernel::rtnetlink::{attributes, behind};
@@ -99,6 +99,15 @@ fn there<T>(answer: Result<T, Error>) -> Result<Option<T>, Error> {
         Err(Error { cause: Cause::Refused { errno: Errno::ENOENT, .. }, .. }) => Ok(None),
         other => other.map(Some),
     }
+}
+
+/// Whether kube-proxy has a table.
+pub(super) fn has_kube_proxy_table(socket: &mut Socket) -> bool {
+    NFPROTO_IP.into_iter().any(|family| {
+        let request = Message::get_kube_proxy_table(family);
+        let emit = |sequence, buffer: &mut Vec<u8>| request.emit(sequence, buffer);
+        socket.ask(DOING, &emit, &mut |_, _| Ok(())).is_ok()
+    })
 }
 
 fn table(socket: &mut Socket) -> Result<Option<Table>, Error> {

@@ -148,6 +148,40 @@ fn somebody_who_keeps_undoing_us_is_named_and_not_fought_in_a_hot_loop() {
 }
 
 #[test]
+fn a_table_that_somebody_empties_is_set_up_again_at_once_and_the_flush_is_named() {
+    let mut engine = engine();
+    let link = engine.host.node.local.links.values().next().unwrap().clone();
+    engine.host.node.local.links.insert("kube-ipvs0".parse().unwrap(), link);
+    pass(&mut engine, &plan());
+    let whole = engine.host.node.kernel.clone();
+    let troubles = |engine: &Engine<Director>, outcome: &Outcome| {
+        let troubles = engine.report(&plan(), outcome).node.troubles;
+        troubles.into_iter().map(|trouble| (trouble.reason, trouble.message)).collect::<Vec<_>>()
+    };
+    engine.host.now = engine.host.now + 2000;
+    engine.host.node.kernel.virtual_servers.clear();
+    let outcome = engine.follow(&plan(), News::Audit).unwrap();
+    assert_eq!(engine.host.node.kernel, whole);
+    let [(second, _), (flushed, sentence)] = &troubles(&engine, &outcome)[..] else { panic!("two troubles") };
+    assert_eq!((*second, *flushed), (Reason::SecondWriter, Reason::TableFlushed));
+    assert!(sentence.contains("kube-proxy in its ipvs mode"), "{sentence}");
+    // It is news for ten minutes.
+    engine.host.now = engine.view.due.unwrap();
+    let outcome = engine.follow(&plan(), News::Audit).unwrap();
+    assert_eq!(troubles(&engine, &outcome).len(), 1);
+}
+
+#[test]
+fn what_we_remove_ourselves_is_no_flush() {
+    let mut engine = engine();
+    pass(&mut engine, &plan());
+    let outcome = engine.follow(&NodePlan::empty(4, "test"), News::Plan).unwrap();
+    assert_eq!(engine.report(&plan(), &outcome).node.troubles, [].into());
+    let outcome = engine.follow(&plan(), News::Plan).unwrap();
+    assert_eq!(engine.report(&plan(), &outcome).node.troubles, [].into());
+}
+
+#[test]
 fn an_agent_that_is_stopped_does_no_further_phase() {
     let mut engine = engine();
     engine.stop.store(true, Ordering::Relaxed);
