@@ -10,6 +10,7 @@ use crate::addresses::Addresses;
 use crate::counters::ZeroToken;
 use crate::forwarding::Forwarding;
 use crate::ipvs::{PortKey, Timeouts};
+use crate::marking::Marking;
 use crate::names::{BootId, GroupName, LinkName, NodeName, PoolName, ServiceName};
 use crate::network::{AddressRange, Prefix};
 use crate::node_plan::NodePlan;
@@ -66,6 +67,8 @@ pub struct ServiceSpec {
     pub vips: BTreeSet<IpAddr>,
     /// The ports.
     pub ports: BTreeMap<PortKey, PortSpec>,
+    /// How its packets come to virtual servers; with a mark of the user's own there are no ports.
+    pub marking: Marking,
     /// How a real server is chosen.
     pub scheduling: Scheduling,
     /// How many connections each real server may have, where its entry does not say otherwise.

@@ -60,6 +60,7 @@ pub(crate) fn form() -> ServiceForm {
         admitted: [address(VIP), address(VIP6)].into(),
     };
     ServiceForm {
+        mark: None,
         ports: BTreeSet::from([PortKey { protocol: crate::network::Protocol::Tcp, port: 80 }]),
         scheduling: Scheduling::by("rr".parse().unwrap()),
         real_servers: [(RealServerKey::Foreign("a".to_owned()), server)].into(),

@@ -31,6 +31,7 @@ pub mod inline;
 pub mod ipvs;
 pub mod kernel;
 pub mod local;
+pub mod marking;
 pub mod names;
 pub mod neighbour;
 pub mod network;

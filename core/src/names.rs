@@ -58,13 +58,15 @@ name!(
 );
 
 /// The features of this version, which an agent reports and a plan may require.
-pub const FEATURES: [&str; 11] = [
+pub const FEATURES: [&str; 13] = [
     "AllPorts",
     "ConnectionThresholds",
     "DirectRouting",
+    "FirewallMarks",
     "FullNAT",
     "Masquerade",
     "OnePacketScheduling",
+    "PacketRules",
     "Persistence",
     "PersistenceEngine",
     "PortRedirection",

@@ -142,9 +142,12 @@ impl PlannedVip {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ServiceForm {
-    /// The ports, each on every VIP.
+    /// The ports, each on every VIP; none where packets are marked by the user's own rules.
     #[schemars(with = "Vec<PortKey>")]
     pub ports: BTreeSet<PortKey>,
+    /// The firewall mark by which the packets are known: one virtual server for each family of the VIPs. Absent: by port.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mark: Option<u32>,
     /// How a real server is chosen.
     #[serde(flatten)]
     pub scheduling: Scheduling,

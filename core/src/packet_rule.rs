@@ -6,6 +6,7 @@
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -64,6 +65,15 @@ pub struct PacketRuleKey {
 }
 
 impl PacketRuleKey {
+    /// The rules that mark packets to a VIP, as one range of keys per protocol.
+    #[must_use]
+    pub fn marks_of(vip: IpAddr) -> [RangeInclusive<Self>; 3] {
+        [Protocol::Tcp, Protocol::Udp, Protocol::Sctp].map(|protocol| {
+            let key = |port| Self { kind: PacketRuleKind::Mark, protocol, address: vip, port };
+            key(0)..=key(u16::MAX)
+        })
+    }
+
     /// The VIP, where the packets go to one.
     #[must_use]
     pub fn vip(&self) -> Option<IpAddr> {

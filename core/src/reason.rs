@@ -32,6 +32,10 @@ reasons! {
     VipInSeveralPools,
     /// Another VirtualService has the same VIP, protocol and port.
     PortConflict,
+    /// Another VirtualService has the same firewall mark.
+    MarkConflict,
+    /// Every mark for services whose ports are scheduled together is in use.
+    MarksExhausted,
     /// The VIP is an address of a node, of a gateway or of the API server.
     AddressOfNode,
     /// A foreign real server's address belongs to a Node: `nodeName` is the way to say that.

@@ -38,6 +38,12 @@ impl Scheduling {
         Self { scheduler, scheduler_flags: Vec::new(), udp_scheduling, persistence: None }
     }
 
+    /// The kernel's settings for a mark and family. One-packet scheduling is for whatever of it is UDP.
+    #[must_use]
+    pub fn settings_of_mark(&self, family: Family) -> VirtualServerSettings {
+        self.settings(PortKey { protocol: Protocol::Udp, port: 0 }, family)
+    }
+
     /// The kernel's settings for one port and family.
     #[must_use]
     pub fn settings(&self, port: PortKey, family: Family) -> VirtualServerSettings {

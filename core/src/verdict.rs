@@ -53,6 +53,8 @@ pub struct Verdict {
     pub ports: BTreeSet<PortKey>,
     /// The token for which its counters are to be zeroed.
     pub zero_counters: Option<ZeroToken>,
+    /// Its firewall mark, where that is the user's own and stands for ports.
+    pub mark: Option<u32>,
     /// The nodes that have a part of it, with the revision that each must acknowledge.
     pub parts: BTreeMap<NodeName, PartVerdict>,
     /// Its real servers, by entry and then by node or address.

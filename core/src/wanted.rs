@@ -23,6 +23,12 @@ pub struct Wanted {
     pub loopback: Option<LinkName>,
     /// Virtual services with their destinations.
     pub virtual_servers: BTreeMap<VirtualServerKey, VirtualServer>,
+    /// The VIPs that each virtual service of a mark serves.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub marked: BTreeMap<VirtualServerKey, BTreeSet<IpAddr>>,
+    /// The virtual services of marks that serve each VIP.
+    #[serde(skip)]
+    pub marked_by: BTreeMap<IpAddr, BTreeSet<VirtualServerKey>>,
     /// VIPs on `lo` and on uplinks.
     pub addresses: BTreeMap<AddressKey, AddressAttributes>,
     /// The links on which ARP has to be hidden: every ARP-capable one where an IPv4 VIP is accepted.

@@ -65,6 +65,13 @@ fn full_nat_and_redirected_ports_carry_connections() -> Result<()> {
 }
 
 #[test]
+fn marks_lead_to_real_servers() -> Result<()> {
+    let launch = Launch::new(Path::new(env!("CARGO_BIN_EXE_lvs-lab")), "marks")?;
+    let launch = launch.kernel(KernelNeeds::Distribution { cpus: 2 })?;
+    launch.timeout(Duration::from_secs(600)).run().map(drop)
+}
+
+#[test]
 fn sysctls_are_set_and_come_back() -> Result<()> {
     run("node-settings", 300)
 }

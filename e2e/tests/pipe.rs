@@ -26,6 +26,7 @@ fn manifests_become_what_is_left_to_do() {
         ("e2e/cases/tunnel", "tunnel", "rs-far"),
         ("e2e/cases/nat", "nat", "director-1"),
         ("e2e/cases/nat", "nat", "rs-3"),
+        ("e2e/cases/together", "together", "director-1"),
     ] {
         let golden = std::fs::read_to_string(cases.join(case).join(format!("{node}.diff"))).unwrap();
         assert_eq!(left_to_do(&tree().join(manifests), node), golden, "{case}, {node}");

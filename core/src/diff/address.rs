@@ -77,7 +77,8 @@ impl Draft<'_> {
         let vip = key.address;
         let wanted = self.wanted.addresses.contains_key(key);
         let stays = !wanted && self.wanted.keep_vips.contains(&vip);
-        let idle = !self.wanted.binds(key) && !self.serving.contains(&vip) && !stays;
+        let served = self.serving.contains(&vip) || self.is_marked(vip);
+        let idle = !self.wanted.binds(key) && !served && !stays;
         if idle && wanted {
             let message = format!(
                 "VIP {vip} is not held, because none of its virtual servers is ours: see what is said about them"

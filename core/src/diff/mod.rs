@@ -23,6 +23,7 @@ mod forwarding;
 mod packet_rule;
 mod run;
 mod servers;
+mod standing;
 mod sysctl;
 mod table;
 mod timeouts;
@@ -33,6 +34,7 @@ use std::net::IpAddr;
 
 use crate::custody::{Claim, Custody, Item, Record};
 use crate::kernel::{AddressKey, Kernel, Op};
+use crate::network::Family;
 use crate::node_report::Trouble;
 use crate::wanted::{Hold, Phase, PhaseName, Scope, Wanted};
 
@@ -117,10 +119,19 @@ impl<'a> Draft<'a> {
 
     /// Whether an item that is not wanted stays nevertheless.
     fn stays(&self, item: &Item) -> bool {
+        let kept = &self.wanted.keep_vips;
         // What stays of a service that the agent cannot serve may need what masquerading needs.
-        let may_be_needed = !self.wanted.keep_vips.is_empty() && item.is_for_masquerading();
-        let of_kept = item.vip().is_some_and(|vip| self.wanted.keep_vips.contains(&vip));
-        self.wanted.keep_everything || of_kept || may_be_needed
+        let may_be_needed = !kept.is_empty() && item.is_for_masquerading();
+        self.wanted.keep_everything
+            || may_be_needed
+            || match (item, item.vip()) {
+                (_, Some(vip)) => kept.contains(&vip),
+                // Which VIPs a mark stood for is not known any more.
+                (Item::VirtualServer(key) | Item::Destination(key, _) | Item::Counters(key), None) => {
+                    kept.iter().any(|vip| Family::of(*vip) == key.family())
+                }
+                (_, None) => false,
+            }
     }
 }
 

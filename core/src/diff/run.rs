@@ -4,9 +4,11 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
+use super::standing::{self, Standing};
 use crate::custody::{Claim, Custody, Item, Record};
 use crate::ipvs::{DestinationKey, ForwardingMethod, VirtualServerKey};
-use crate::kernel::{AddressKey, Kernel, Op, Refusal};
+use crate::kernel::{Kernel, Op, Refusal};
+use crate::network::Family;
 use crate::packet_rule::{PacketRuleKey, PacketRuleKind};
 use crate::sysctl::{IpvsSysctl, Sysctl};
 use crate::wanted::{Failure, Phase, PhaseName, Wanted};
@@ -26,7 +28,8 @@ use crate::wanted::{Failure, Phase, PhaseName, Wanted};
 /// | turning IPv4 forwarding of a link on | adding and changing destinations that are masqueraded |
 /// | source NAT to a real server, connection tracking | adding and changing destinations that need them |
 /// | changing or removing a destination, removing a virtual server | taking away what masquerading needs |
-/// | adding every virtual server of a VIP, where no other stays | its coming to the uplink; where it is there already, the removal of those that it had |
+/// | adding every virtual server of a VIP, or what marks its packets, where no other stays | its coming to the uplink; where it is there already, the removal of those that it had |
+/// | adding the virtual server of a mark | giving packets the mark |
 ///
 /// For each phase, [`admits`](Self::admits) tells which operations go ahead and [`before`](Self::before) what has to be
 /// on disk first; [`left_out`](Self::left_out) and [`tried`](Self::tried) take note of what became of each operation;
@@ -34,10 +37,7 @@ use crate::wanted::{Failure, Phase, PhaseName, Wanted};
 #[derive(Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "failures of independent kinds")]
 pub struct Run {
-    /// VIPs with a virtual server that is there, serves as ours, and stays.
-    standing: BTreeSet<IpAddr>,
-    /// The places on uplinks where we hold VIPs that lose virtual servers.
-    held: BTreeMap<IpAddr, BTreeSet<AddressKey>>,
+    standing: Standing,
     /// What custody said before the run of those items of ours that get a record in it.
     earlier: BTreeMap<Item, Record>,
     /// The virtual servers that are being taken over.
@@ -76,22 +76,14 @@ impl Run {
     /// A run over `phases`, which `diff` made of the other three.
     #[must_use]
     pub fn new(wanted: &Wanted, have: &Kernel, owned: &Custody, phases: &[Phase]) -> Self {
-        let ops = || phases.iter().flat_map(|phase| &phase.ops);
-        let going =
-            ops().filter_map(|op| if let Op::RemoveVirtualServer(key) = op { Some(*key) } else { None });
-        let going: BTreeSet<VirtualServerKey> = going.collect();
-        let losing: BTreeSet<IpAddr> = going.iter().filter_map(VirtualServerKey::vip).collect();
-        let coming =
-            ops().filter_map(|op| if let Op::AddAddress(key, _) = op { Some(key.address) } else { None });
-        let stands = |vip: &IpAddr| stays(*vip, wanted, have, owned, &going);
+        let ops: Vec<&Op> = phases.iter().flat_map(|phase| &phase.ops).collect();
         let records = || phases.iter().flat_map(|phase| &phase.before);
         let taken_over = records().filter_map(|record| match record {
             Record::Take(Item::VirtualServer(key), Claim::Adopted) => Some(*key),
             _ => None,
         });
         Self {
-            standing: losing.iter().copied().chain(coming).filter(stands).collect(),
-            held: losing.iter().map(|vip| (*vip, places_held(*vip, wanted, have, owned))).collect(),
+            standing: Standing::before(wanted, have, owned, &ops),
             taken_over: taken_over.collect(),
             earlier: records()
                 .map(Record::item)
@@ -121,16 +113,21 @@ impl Run {
             Op::AddAddress(key, _) => {
                 let vip = key.address;
                 let hidden = vip.is_ipv6() || !self.exposed;
-                let backed = !self.not_come.contains(&vip) && self.standing.contains(&vip);
+                let backed = !self.not_come.contains(&vip) && self.standing.serves(vip);
                 hidden && (phase != PhaseName::Attract || backed)
             }
             Op::RemoveAddress(key) => !self.not_left.contains(&key.address),
-            Op::RemoveVirtualServer(key) => key.vip().is_none_or(|vip| {
-                let held = self.held.get(&vip).is_some_and(|places| !places.is_empty());
-                !self.not_left.contains(&vip) && (self.standing.contains(&vip) || !held)
-            }),
-            Op::RemoveDestination(key, _) => {
-                !self.not_ours.contains(key) && key.vip().is_none_or(|vip| !self.not_left.contains(&vip))
+            Op::RemoveVirtualServer(key) => self.has_left(key) && self.standing.can_lose_server(key),
+            Op::RemoveDestination(key, _) => !self.not_ours.contains(key) && self.has_left(key),
+            Op::RemovePacketRule(rule) => match rule.kind {
+                PacketRuleKind::Mark => {
+                    !self.not_left.contains(&rule.address) && self.standing.can_lose(rule.address)
+                }
+                PacketRuleKind::SourceNat => !self.still_needed,
+                PacketRuleKind::Redirect => true,
+            },
+            Op::AddPacketRule(..) | Op::SetPacketRule(..) => {
+                standing::mark_of(op).is_none_or(|key| !self.not_ours.contains(&key))
             }
             Op::AddDestination(key, destination, settings)
             | Op::SetDestination(key, destination, settings) => {
@@ -145,12 +142,9 @@ impl Run {
             | Op::SetTunnel(..)
             | Op::RemoveTunnel(_)
             | Op::OpenGuePort(_)
-            | Op::CloseGuePort(_)
-            | Op::AddPacketRule(..)
-            | Op::SetPacketRule(..) => true,
+            | Op::CloseGuePort(_) => true,
             Op::SetForwarding(_, on) => *on || !self.still_needed,
             Op::SetSysctl(..) => phase == PhaseName::VirtualServers || !self.still_needed,
-            Op::RemovePacketRule(key) => key.kind != PacketRuleKind::SourceNat || !self.still_needed,
         }
     }
 
@@ -191,7 +185,7 @@ impl Run {
                 self.outcomes.insert(op.item(), Outcome::Refused(refusal));
                 self.failures.push(Failure { op: *op, refusal: Some(refusal) });
             }
-            _ => self.done(op),
+            _ => self.standing.done(op),
         }
     }
 
@@ -223,15 +217,11 @@ impl Run {
         &self.failures
     }
 
-    fn done(&mut self, op: &Op) {
-        match op {
-            Op::AddVirtualServer(key, _) | Op::SetVirtualServer(key, _) => self.standing.extend(key.vip()),
-            Op::RemoveAddress(key) => {
-                if let Some(places) = self.held.get_mut(&key.address) {
-                    places.remove(key);
-                }
-            }
-            _ => {}
+    /// Whether no VIP that a virtual server serves has failed to leave; that of a mark may serve any of its family.
+    fn has_left(&self, key: &VirtualServerKey) -> bool {
+        match key.vip() {
+            Some(vip) => !self.not_left.contains(&vip),
+            None => self.not_left.iter().all(|vip| Family::of(*vip) != key.family()),
         }
     }
 
@@ -267,30 +257,6 @@ impl Run {
 /// Where packets get another source, by a rule that does that.
 fn translated(key: &PacketRuleKey) -> Option<(IpAddr, u16)> {
     (key.kind == PacketRuleKind::SourceNat).then_some((key.address, key.port))
-}
-
-/// Whether a VIP has a virtual server that is there, is ours or serves as ours, and is not going.
-fn stays(
-    vip: IpAddr,
-    wanted: &Wanted,
-    have: &Kernel,
-    owned: &Custody,
-    going: &BTreeSet<VirtualServerKey>,
-) -> bool {
-    VirtualServerKey::of_vip(vip).into_iter().flat_map(|range| have.virtual_servers.range(range)).any(
-        |(key, there)| {
-            let item = Item::VirtualServer(*key);
-            let same =
-                || wanted.virtual_servers.get(key).is_some_and(|wanted| wanted.settings == there.settings);
-            !going.contains(key) && (owned.holds(&item) || wanted.keep.contains(&item) || same())
-        },
-    )
-}
-
-/// Where on uplinks we hold a VIP.
-fn places_held(vip: IpAddr, wanted: &Wanted, have: &Kernel, owned: &Custody) -> BTreeSet<AddressKey> {
-    let places = have.arp.keys().map(|link| AddressKey::host(*link, vip)).filter(|key| !wanted.binds(key));
-    places.filter(|key| have.addresses.contains_key(key) && owned.holds(&Item::Address(*key))).collect()
 }
 
 /// Whether a refusal says that what was to be removed is not there.

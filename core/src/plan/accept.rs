@@ -57,6 +57,7 @@ impl<'a> Index<'a> {
             uid: service.uid.clone(),
             vips,
             ports: spec.ports.keys().copied().collect(),
+            marking: spec.marking,
             scheduling: spec.scheduling.clone(),
             adopt: service.adopt,
             zero_counters: service.zero_counters.clone(),

@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use super::draft::Form;
+use super::marks;
 use crate::ipvs::PortKey;
+use crate::marking::Marking;
 use crate::names::{RealServerKey, ServiceName};
-use crate::network::Protocol;
 use crate::node_report::Trouble;
 use crate::reason::Reason;
 
@@ -14,17 +15,28 @@ use crate::reason::Reason;
 #[derive(Debug, Default)]
 pub(super) struct Claims<'a> {
     ports: BTreeMap<(IpAddr, PortKey), &'a ServiceName>,
+    /// Users' own marks, which several VIPs of a family share.
+    marks: BTreeMap<u32, &'a ServiceName>,
+    vips: BTreeMap<IpAddr, BTreeSet<&'a ServiceName>>,
+    /// The services whose ports are scheduled together.
+    together: BTreeSet<&'a ServiceName>,
     /// Foreign real servers. Services may share one.
     real_servers: BTreeMap<IpAddr, BTreeSet<&'a ServiceName>>,
 }
-
-/// The least of all ports.
-const FIRST: PortKey = PortKey { protocol: Protocol::Tcp, port: 0 };
 
 impl<'a> Claims<'a> {
     /// Takes what a form needs.
     pub(super) fn add(&mut self, name: &'a ServiceName, form: &Form) {
         self.ports.extend(occupied(form).map(|claim| (claim, name)));
+        for vip in form.vips.keys() {
+            self.vips.entry(*vip).or_default().insert(name);
+        }
+        if let Marking::Own(mark) = form.marking {
+            self.marks.insert(mark, name);
+        }
+        if marks::is_together(form) {
+            self.together.insert(name);
+        }
         for address in foreign(form) {
             self.real_servers.entry(address).or_default().insert(name);
         }
@@ -34,6 +46,7 @@ impl<'a> Claims<'a> {
     /// another service may have.
     pub(super) fn conflict(&self, name: &ServiceName, form: &Form) -> Option<Trouble> {
         self.port_conflict(name, form)
+            .or_else(|| self.mark_conflict(name, form))
             .or_else(|| self.real_server_conflict(name, form))
             .or_else(|| self.vip_conflict(name, form))
     }
@@ -48,10 +61,29 @@ impl<'a> Claims<'a> {
         })
     }
 
+    /// Marks know no VIP, so that one stands for one service.
+    fn mark_conflict(&self, name: &ServiceName, form: &Form) -> Option<Trouble> {
+        if let Marking::Own(mark) = form.marking
+            && let Some(other) = self.marks.get(&mark).filter(|other| **other != name)
+        {
+            let message = format!(
+                "Firewall mark {mark} belongs to VirtualService {other}; mark the packets of this one with another."
+            );
+            return Some(Trouble::new(Reason::MarkConflict, message));
+        }
+        let full = self.together.len() >= marks::most() && !self.together.contains(name);
+        (marks::is_together(form) && full).then(|| {
+            let message = format!(
+                "{} VirtualServices have portScheduling Together already, and there are no more marks; write Separate.",
+                marks::most()
+            );
+            Trouble::new(Reason::MarksExhausted, message)
+        })
+    }
+
     fn real_server_conflict(&self, name: &ServiceName, form: &Form) -> Option<Trouble> {
         foreign(form).find_map(|address| {
-            let of_address = self.ports.range((address, FIRST)..).take_while(|((vip, _), _)| *vip == address);
-            let other = of_address.map(|(_, other)| *other).find(|other| *other != name)?;
+            let other = self.vips.get(&address)?.iter().find(|other| **other != name)?;
             let message = format!(
                 "{address} is a VIP of VirtualService {other}, so it is no real server; write the host's own address."
             );

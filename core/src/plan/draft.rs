@@ -5,12 +5,14 @@ use std::net::IpAddr;
 
 use super::accept;
 use super::claims::Claims;
+use super::marks;
 use super::past::Past;
 use crate::addresses::Addresses;
 use crate::cluster::{Cluster, Service};
 use crate::counters::ZeroToken;
 use crate::forwarding::Forwarding;
 use crate::ipvs::PortKey;
+use crate::marking::Marking;
 use crate::names::{GroupName, LinkName, NodeName, PoolName, RealServerKey, ServiceName};
 use crate::node_plan::StageName;
 use crate::reason::Reason;
@@ -36,8 +38,10 @@ pub(super) struct Form {
     pub(super) uid: String,
     /// The VIPs with their places.
     pub(super) vips: BTreeMap<IpAddr, Place>,
-    /// The ports.
+    /// The ports; none where the user marks packets.
     pub(super) ports: BTreeSet<PortKey>,
+    /// How its packets come to virtual servers.
+    pub(super) marking: Marking,
     /// How a real server is chosen.
     pub(super) scheduling: Scheduling,
     /// Whether foreign entries are taken over.
@@ -178,6 +182,7 @@ fn previous_form(cluster: &Cluster, past: &Past<'_>, name: &ServiceName) -> Opti
         uid: first.uid.clone(),
         vips,
         ports: form.ports.clone(),
+        marking: marks::marking(form),
         scheduling: form.scheduling.clone(),
         adopt: form.adopt,
         zero_counters: form.zero_counters.clone(),

@@ -15,6 +15,7 @@ mod claims;
 mod draft;
 mod group;
 mod holder;
+mod marks;
 mod part;
 mod past;
 mod real_server;
@@ -59,6 +60,7 @@ pub struct Plan {
 pub fn plan(cluster: &Cluster, now: Time) -> (Plan, Option<Time>) {
     let past = past::Past::of(cluster);
     let drafts = draft::drafts(cluster, &past);
+    let marks = marks::marks(&past, &drafts);
     let holders = holder::holders(cluster, &past, &drafts);
     let (mut nodes, remove) = group::node_plans(cluster, &past);
     let mut next = None;
@@ -67,7 +69,8 @@ pub fn plan(cluster: &Cluster, now: Time) -> (Plan, Option<Time>) {
         let draft = drafts.get(name).and_then(|draft| draft.in_force.as_ref());
         let (form, wake) = stage::form(&past, name, draft, &holders, now);
         next = [next, wake].into_iter().flatten().min();
-        for (node, part) in part::parts(cluster, &past, name, draft, &form, &holders) {
+        let service = part::Service { name, draft, mark: marks.get(name).copied() };
+        for (node, part) in part::parts(cluster, &past, &service, &form, &holders) {
             if let Some(plan) = nodes.get_mut(&node) {
                 plan.services.insert(name.clone(), Arc::new(part));
             }

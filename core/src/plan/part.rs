@@ -20,12 +20,12 @@ use crate::scheduling::UdpScheduling;
 pub(super) fn parts(
     cluster: &Cluster,
     past: &Past<'_>,
-    service: &ServiceName,
-    draft: Option<&Form>,
+    service: &Service<'_>,
     servers: &FlatMap<RealServerKey, PlannedRealServer>,
     holders: &BTreeMap<IpAddr, Holding>,
 ) -> BTreeMap<NodeName, PlannedService> {
-    let writer = Writer { past, service, draft, servers, holders };
+    let Service { name: service, draft, mark } = *service;
+    let writer = Writer { past, service, draft, mark, servers, holders };
     let mut nodes: BTreeSet<&NodeName> = past.parts(service).map(|(node, _)| node).collect();
     nodes.extend(draft.into_iter().flat_map(|draft| draft.vips.values()).flat_map(|place| &place.directors));
     nodes.extend(servers.values().filter_map(|server| server.node.as_ref()));
@@ -33,10 +33,21 @@ pub(super) fn parts(
     there.filter_map(|node| Some((node.clone(), writer.part(node)?))).collect()
 }
 
+/// A service as it is to be.
+pub(super) struct Service<'a> {
+    /// Its name.
+    pub(super) name: &'a ServiceName,
+    /// The form in force; `None` where it is to leave.
+    pub(super) draft: Option<&'a Form>,
+    /// Its firewall mark, where the form has one.
+    pub(super) mark: Option<u32>,
+}
+
 struct Writer<'a> {
     past: &'a Past<'a>,
     service: &'a ServiceName,
     draft: Option<&'a Form>,
+    mark: Option<u32>,
     servers: &'a FlatMap<RealServerKey, PlannedRealServer>,
     holders: &'a BTreeMap<IpAddr, Holding>,
 }
@@ -242,6 +253,7 @@ impl Writer<'_> {
         if let Some(draft) = self.draft.filter(directs) {
             return Some(ServiceForm {
                 ports: draft.ports.clone(),
+                mark: self.mark,
                 scheduling: draft.scheduling.clone(),
                 real_servers: self.servers.clone(),
                 adopt: draft.adopt,
@@ -274,6 +286,8 @@ fn requires(part: &PlannedService) -> BTreeSet<Feature> {
         (!scheduling.scheduler_flags.is_empty(), "SchedulerFlags"),
         (scheduling.udp_scheduling == UdpScheduling::PerPacket, "OnePacketScheduling"),
         (form.ports.iter().any(|port| port.port == 0), "AllPorts"),
+        (form.mark.is_some(), "FirewallMarks"),
+        (form.mark.is_some() && !form.ports.is_empty(), "PacketRules"),
         (form.real_servers.values().any(|server| !server.thresholds.is_none()), "ConnectionThresholds"),
     ];
     let wanted = wanted.into_iter().filter(|(wanted, _)| *wanted).map(|(_, feature)| feature.into());

@@ -44,6 +44,12 @@ impl<'a> Past<'a> {
         self.parts.get(service)?.get(node).copied()
     }
 
+    /// The marks of the previous plans, by service, also where the service is on its way out or its node gone.
+    pub(super) fn marks(&self) -> BTreeSet<(&'a ServiceName, u32)> {
+        let plans = self.cluster.previous.values().flat_map(|plan| &plan.services);
+        plans.filter_map(|(name, part)| Some((name, part.form.as_ref()?.mark?))).collect()
+    }
+
     /// Services of the previous plans that have no manifest any more.
     pub(super) fn departed(&self, cluster: &'a Cluster) -> impl Iterator<Item = &'a ServiceName> {
         self.parts

@@ -11,6 +11,7 @@ use super::past::Past;
 use super::return_path;
 use crate::cluster::{Cluster, Group, GroupSpec};
 use crate::flat_map::FlatMap;
+use crate::marking::Marking;
 use crate::names::{GroupName, NodeName, RealServerKey, ServiceName};
 use crate::node_plan::{NodePlan, PlannedRealServer, StageName};
 use crate::node_report::Trouble;
@@ -45,6 +46,10 @@ pub(super) fn services(
             vips: vips(form, holders),
             ports: form.map(|form| form.ports.clone()).unwrap_or_default(),
             zero_counters: draft.in_force.as_ref().and_then(|form| form.zero_counters.clone()),
+            mark: form.and_then(|form| match form.marking {
+                Marking::Own(mark) => Some(mark),
+                Marking::Absent | Marking::Together => None,
+            }),
             parts: parts.remove(name).unwrap_or_default(),
             real_servers: forms
                 .get(name)

@@ -1,6 +1,7 @@
 //! From a node's plan and its local facts to the kernel as it should be.
 
 mod duty;
+mod marked;
 mod nat;
 mod neighbour;
 mod node;
@@ -14,10 +15,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use crate::custody::Item;
+use crate::ipvs::VirtualServerKey;
 use crate::kernel::AddressKey;
 use crate::local::Local;
 use crate::names::{LinkName, ServiceName};
-use crate::node_plan::{NodePlan, PlannedService};
+use crate::node_plan::{NodePlan, PlannedService, ServiceForm};
 use crate::node_report::Trouble;
 use crate::reason::Reason;
 use crate::time::Monotonic;
@@ -26,7 +28,7 @@ use crate::wanted::Wanted;
 use duty::Duty;
 use node::Node;
 pub use other_form::{Before, changed_parts, other_forms};
-pub(crate) use table::key;
+pub(crate) use table::keys;
 
 /// The kernel as the plan wants it on this node, and when to ask again even if nothing changes.
 ///
@@ -114,6 +116,7 @@ impl<'a> Draft<'a> {
             self.trouble(name, Trouble::new(Reason::FeatureMissing, message));
             self.wanted.keep_vips.extend(part.vips.keys());
             self.wanted.keep.extend(part.receive.iter().flat_map(tunnel::items));
+            self.wanted.keep.extend(marked::items(part));
             self.bound |= part.vips.keys().any(|vip| self.is_bound(*vip));
         }
     }
@@ -137,8 +140,14 @@ impl<'a> Draft<'a> {
         for (name, part) in self.plan.services.iter().filter(|(_, part)| duty::is_supported(part, local)) {
             let forwarded =
                 part.vips.iter().filter(|(vip, planned)| planned.forward && vips.contains_key(vip));
-            for (vip, _) in forwarded {
-                self.table(name, part, *vip);
+            let forwarded: BTreeSet<IpAddr> = forwarded.map(|(vip, _)| *vip).collect();
+            match part.form.as_ref().and_then(|form| Some((form, form.mark?))) {
+                Some((form, mark)) => self.marked(name, form, mark, &forwarded),
+                None => {
+                    for vip in forwarded {
+                        self.table(name, part, vip);
+                    }
+                }
             }
         }
     }
@@ -155,31 +164,46 @@ impl<'a> Draft<'a> {
         }
         for port in &form.ports {
             let key = table::key(vip, *port);
-            // Of two services with one port the planner lets only one through; should both come, the first has it.
-            if self.wanted.owners.contains_key(&key) {
-                continue;
-            }
-            self.wanted.owners.insert(key, name.clone());
-            match missing.as_ref().map(|trouble| trouble.reason) {
-                None => self.forwarded.insert(vip),
-                // Without the module there is no table, and so nothing to attract packets for.
-                Some(Reason::IpvsMissing) => {
-                    self.wanted.keep.insert(Item::VirtualServer(key));
-                    continue;
-                }
-                Some(_) => {
-                    self.wanted.keep.insert(Item::VirtualServer(key));
-                    self.forwarded_as_before.insert(vip)
-                }
-            };
-            self.wanted.virtual_servers.insert(key, table::virtual_server(form, vip, *port, self.local));
-            if form.adopt {
-                self.wanted.adopt.insert(key);
-            }
-            if let Some(token) = &form.zero_counters {
-                self.wanted.zero_counters.insert(key, token.mark());
+            if self.own(name, key, form, missing.as_ref(), &BTreeSet::from([vip])) {
+                let server = table::virtual_server(form, vip, *port, self.local);
+                self.wanted.virtual_servers.insert(key, server);
             }
         }
+    }
+
+    /// Gives a virtual server to a service, with the VIPs that it serves. Whether it is to be wanted.
+    fn own(
+        &mut self,
+        name: &ServiceName,
+        key: VirtualServerKey,
+        form: &ServiceForm,
+        missing: Option<&Trouble>,
+        vips: &BTreeSet<IpAddr>,
+    ) -> bool {
+        // Of two services with one port the planner lets only one through; should both come, the first has it.
+        if self.wanted.owners.contains_key(&key) {
+            return false;
+        }
+        self.wanted.owners.insert(key, name.clone());
+        match missing.map(|trouble| trouble.reason) {
+            None => self.forwarded.extend(vips),
+            // Without the module there is no table, and so nothing to attract packets for.
+            Some(Reason::IpvsMissing) => {
+                self.wanted.keep.insert(Item::VirtualServer(key));
+                return false;
+            }
+            Some(_) => {
+                self.wanted.keep.insert(Item::VirtualServer(key));
+                self.forwarded_as_before.extend(vips);
+            }
+        }
+        if form.adopt {
+            self.wanted.adopt.insert(key);
+        }
+        if let Some(token) = &form.zero_counters {
+            self.wanted.zero_counters.insert(key, token.mark());
+        }
+        true
     }
 
     /// Whether an IPv4 VIP is bound by us at present.

@@ -5,10 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::{duty, table};
-use crate::ipvs::VirtualServerKey;
+use super::{duty, marked, table};
+use crate::ipvs::{PortKey, VirtualServerKey};
+use crate::kernel::VirtualServer;
 use crate::local::Local;
 use crate::names::ServiceName;
+use crate::network::Family;
 use crate::node_plan::{NodePlan, PlannedService, ServiceForm};
 use crate::wanted::Wanted;
 
@@ -84,6 +86,8 @@ impl<'a> Change<'a> {
             && before.redirect == part.redirect;
         let (before, after) = (before.form.as_ref()?, part.form.as_ref()?);
         let simple = before.ports == after.ports
+            && before.mark == after.mark
+            && marked_alike(part, before, after)
             && before.adopt == after.adopt
             && addresses(after).is_subset(&addresses(before))
             && table::missing(before, local).is_none()
@@ -100,13 +104,16 @@ impl<'a> Change<'a> {
         let (mut gone, mut come) = (BTreeSet::new(), BTreeSet::new());
         for (vip, _) in self.part.vips.iter().filter(|(_, planned)| planned.forward) {
             let mut forwarded = false;
-            for port in &self.after.ports {
-                let key = table::key(*vip, *port);
+            for key in table::keys(self.after, *vip) {
                 // Another service has it, or the VIP cannot be one here.
                 let Some(owner) = wanted.owners.get(&key) else { continue };
                 forwarded = true;
-                if owner == self.name {
-                    wanted.virtual_servers.insert(key, table::virtual_server(self.after, *vip, *port, local));
+                // Of a mark there is one for several VIPs.
+                if owner == self.name
+                    && !keys.contains(&key)
+                    && let Some(server) = self.virtual_server(&key, local, wanted)
+                {
+                    wanted.virtual_servers.insert(key, server);
                     match &self.after.zero_counters {
                         Some(token) => _ = wanted.zero_counters.insert(key, token.mark()),
                         None => _ = wanted.zero_counters.remove(&key),
@@ -129,6 +136,33 @@ impl<'a> Change<'a> {
         }
         keys
     }
+
+    fn virtual_server(
+        &self,
+        key: &VirtualServerKey,
+        local: &Local,
+        wanted: &Wanted,
+    ) -> Option<VirtualServer> {
+        match *key {
+            VirtualServerKey::Tuple { protocol, address, port } => {
+                Some(table::virtual_server(self.after, address, PortKey { protocol, port }, local))
+            }
+            VirtualServerKey::Mark { family, .. } => {
+                let vips = wanted.marked.get(key)?;
+                Some(marked::virtual_server(self.after, family, vips, local))
+            }
+        }
+    }
+}
+
+/// Whether a mark stands for the same VIPs with both forms.
+fn marked_alike(part: &PlannedService, before: &ServiceForm, after: &ServiceForm) -> bool {
+    let forwarded = part.vips.iter().filter(|(_, planned)| planned.forward).map(|(vip, _)| *vip).collect();
+    let reached = |form, family| marked::reached(form, family, &forwarded);
+    before.mark.is_none()
+        || [Family::IPv4, Family::IPv6]
+            .into_iter()
+            .all(|family| reached(before, family) == reached(after, family))
 }
 
 fn addresses(form: &ServiceForm) -> BTreeSet<IpAddr> {

@@ -9,7 +9,7 @@ use crate::ipvs::{DestinationKey, DestinationSettings, PortKey, VirtualServerKey
 use crate::kernel::VirtualServer;
 use crate::local::Local;
 use crate::names::LinkName;
-use crate::network::Family;
+use crate::network::{Family, Protocol};
 use crate::node_plan::{PlannedRealServer, ServiceForm, StageName};
 use crate::node_report::{NO_IPVS, Trouble};
 use crate::packet_rule::{PacketRuleKey, PacketRuleKind};
@@ -33,14 +33,35 @@ pub(crate) fn key(vip: IpAddr, port: PortKey) -> VirtualServerKey {
     VirtualServerKey::Tuple { protocol: port.protocol, address: vip, port: port.port }
 }
 
+/// The identities of a service's entries for one VIP.
+pub(crate) fn keys(form: &ServiceForm, vip: IpAddr) -> impl Iterator<Item = VirtualServerKey> {
+    let mark = form.mark.map(|mark| VirtualServerKey::Mark { family: Family::of(vip), mark });
+    let ports = form.ports.iter().filter(|_| form.mark.is_none()).map(move |port| key(vip, *port));
+    mark.into_iter().chain(ports)
+}
+
 /// A service's entry for one VIP and port, without those that direct routing does not reach, or whose replies would get
 /// lost here.
 pub(super) fn virtual_server(form: &ServiceForm, vip: IpAddr, port: PortKey, local: &Local) -> VirtualServer {
     let family = Family::of(vip);
     let settings = form.scheduling.settings(port, family);
-    let mut destinations =
-        FlatMap::<DestinationKey, DestinationSettings>::with_capacity(form.real_servers.len());
-    for (rip, server, weight) in admitted(form, vip) {
+    let servers = admitted(form, vip);
+    VirtualServer {
+        settings,
+        destinations: destinations(servers, Some(port), form.real_servers.len(), local),
+    }
+}
+
+/// Real servers, at most so many, as destinations of a port, or of a mark, without those that packets or replies do not
+/// reach.
+pub(super) fn destinations<'a>(
+    servers: impl Iterator<Item = (IpAddr, &'a PlannedRealServer, u32)>,
+    port: Option<PortKey>,
+    most: usize,
+    local: &Local,
+) -> FlatMap<DestinationKey, DestinationSettings> {
+    let mut destinations = FlatMap::<DestinationKey, DestinationSettings>::with_capacity(most);
+    for (rip, server, weight) in servers {
         if comes_back(rip, server, local).is_some() || gets_lost(rip, server, local) {
             continue;
         }
@@ -52,12 +73,13 @@ pub(super) fn virtual_server(form: &ServiceForm, vip: IpAddr, port: PortKey, loc
             lower_threshold: server.thresholds.lower,
             tunnel,
         };
-        let key = DestinationKey { address: rip, port: server.port(port) };
+        // With the port of a mark, 0, a packet keeps the port that it came for.
+        let key = DestinationKey { address: rip, port: port.map_or(0, |port| server.port(port)) };
         // Of two real servers with one address the one with the greater weight counts.
         let there = destinations.get_or_insert(key, settings);
         there.weight = there.weight.max(weight);
     }
-    VirtualServer { settings, destinations }
+    destinations
 }
 
 /// What is wrong with the real servers of a VIP.
@@ -114,19 +136,24 @@ pub(super) fn needs(form: &ServiceForm, vip: IpAddr, local: &Local) -> Needs {
         }
         needs.links.extend(link.filter(|_| known.is_some() && rip.is_ipv4()));
         if server.forwarding == Forwarding::FullNat {
-            needs.rules.extend(form.ports.iter().map(|port| PacketRuleKey {
-                kind: PacketRuleKind::SourceNat,
-                protocol: port.protocol,
-                address: rip,
-                port: server.port(*port),
-            }));
+            let rule = |protocol, port| {
+                let kind = PacketRuleKind::SourceNat;
+                PacketRuleKey { kind, protocol, address: rip, port }
+            };
+            needs.rules.extend(form.ports.iter().map(|port| rule(port.protocol, server.port(*port))));
+            // What users mark comes for whatever port.
+            let all = [Protocol::Tcp, Protocol::Udp, Protocol::Sctp].map(|protocol| rule(protocol, 0));
+            needs.rules.extend(all.into_iter().filter(|_| form.ports.is_empty()));
         }
     }
     needs
 }
 
 /// The RIPs that have an entry for a VIP, with the weight in the kernel.
-fn admitted(form: &ServiceForm, vip: IpAddr) -> impl Iterator<Item = (IpAddr, &PlannedRealServer, u32)> {
+pub(super) fn admitted(
+    form: &ServiceForm,
+    vip: IpAddr,
+) -> impl Iterator<Item = (IpAddr, &PlannedRealServer, u32)> {
     let weight = |server: &PlannedRealServer| match server.stage.name {
         StageName::Serving => Some(server.weight),
         StageName::Quiesced => Some(0),

@@ -148,14 +148,16 @@ impl<'a> Subject<'a> {
         let on = |binds: bool| {
             hosts().any(|key| self.wanted.binds(&key) == binds && self.have.addresses.contains_key(&key))
         };
-        let servers = VirtualServerKey::of_vip(vip).into_iter();
-        let mut servers =
-            servers.flat_map(|range| self.have.virtual_servers.range(range)).filter(|(key, there)| {
-                let wanted = self.wanted.virtual_servers.get(key);
-                let same = wanted.is_some_and(|wanted| wanted.settings == there.settings);
-                let counts = same || self.owned.holds(&Item::VirtualServer(**key));
-                counts && self.wanted.owners.get(key).is_none_or(|owner| owner == service)
-            });
+        let of_vip = VirtualServerKey::of_vip(vip).into_iter();
+        let own = of_vip.flat_map(|range| self.have.virtual_servers.range(range));
+        let marks = self.wanted.marked_by.get(&vip).into_iter().flatten();
+        let marked = marks.filter_map(|key| self.have.virtual_servers.get_key_value(key));
+        let mut servers = own.chain(marked).filter(|(key, there)| {
+            let wanted = self.wanted.virtual_servers.get(key);
+            let same = wanted.is_some_and(|wanted| wanted.settings == there.settings);
+            let counts = same || self.owned.holds(&Item::VirtualServer(**key));
+            counts && self.wanted.owners.get(key).is_none_or(|owner| owner == service)
+        });
         VipReport {
             bound: on(true),
             hidden: Family::of(vip) == Family::IPv6 || self.hidden,

@@ -17,7 +17,7 @@ pub(super) struct Pending {
     pub(super) services: BTreeSet<ServiceName>,
     /// VIPs of which something else is left to do.
     pub(super) vips: BTreeSet<IpAddr>,
-    /// Whether tunnels are taken in, or packet rules there, that nobody wants.
+    /// Whether tunnels are taken in, or packet rules or virtual servers of marks there, that nobody wants.
     pub(super) closing: bool,
 }
 
@@ -39,7 +39,8 @@ impl Pending {
     }
 
     fn add(&mut self, wanted: &Wanted, op: &Op) {
-        self.closing |= matches!(op, Op::RemoveTunnel(_) | Op::CloseGuePort(_) | Op::RemovePacketRule(_));
+        self.closing |= matches!(op, Op::RemoveTunnel(_) | Op::CloseGuePort(_) | Op::RemovePacketRule(_))
+            || matches!(op, Op::RemoveVirtualServer(key) if key.vip().is_none());
         self.services.extend(wanted.users.get(&op.item()).into_iter().flatten().cloned());
         match op.virtual_server().and_then(|key| wanted.owners.get(&key)) {
             Some(service) => {

@@ -71,9 +71,11 @@ impl Service<'_> {
                 wanted.is_some_and(|wanted| wanted.settings == there.settings)
                     || owned.holds(&Item::VirtualServer(*key))
             };
-            let ports = self.part.form.iter().flat_map(|form| &form.ports);
-            let keys = ports.map(|port| crate::render::key(*vip, *port));
-            let mut own = keys.filter(|key| self.wanted.owners.get(key) == Some(self.name));
+            let keys = self.part.form.iter().flat_map(|form| crate::render::keys(form, *vip));
+            let serves = |key: &VirtualServerKey| {
+                self.wanted.marked.get(key).is_none_or(|marked| marked.contains(vip))
+            };
+            let mut own = keys.filter(|key| self.wanted.owners.get(key) == Some(self.name) && serves(key));
             let forwarding = own.any(|key| there(&key));
             // What stopped being forwarded may still be so by an entry of another port.
             if reported.forwarding && !forwarding {

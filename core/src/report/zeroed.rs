@@ -16,7 +16,7 @@ pub(super) fn zeroed(
     let form = part.form.as_ref()?;
     let token = form.zero_counters.as_ref()?;
     let vips = part.vips.iter().filter(|(_, planned)| planned.forward).map(|(vip, _)| vip);
-    let keys = vips.flat_map(|vip| form.ports.iter().map(|port| crate::render::key(*vip, *port)));
+    let keys = vips.flat_map(|vip| crate::render::keys(form, *vip));
     let own = keys.filter(|key| wanted.owners.get(key) == Some(name));
     let mut ours = own.filter(|key| owned.holds(&Item::VirtualServer(*key))).peekable();
     ours.peek()?;

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Condition, ConditionKind, ConditionStatus, Reports, Stamp, join, some};
 use crate::counters::ZeroToken;
+use crate::marking::Mark;
 use crate::names::{GroupName, NodeName, ServiceName};
 use crate::node_plan::StageName;
 use crate::node_report::Trouble;
@@ -46,7 +47,7 @@ pub struct ServiceStatus {
 pub struct Summary {
     /// The VIPs, with commas between them.
     pub vips: String,
-    /// The ports, as `80/TCP`.
+    /// The ports, as `80/TCP`, or the firewall mark, as `mark 7`.
     pub ports: String,
     /// The holders.
     pub holders: String,
@@ -222,7 +223,10 @@ fn summary(verdict: &Verdict) -> Summary {
     let serving = verdict.real_servers.iter().filter(|server| server.stage == StageName::Serving);
     Summary {
         vips: join(verdict.vips.keys()),
-        ports: join(verdict.ports.iter().map(|port| format!("{}/{}", port.port, port.protocol))),
+        ports: match verdict.mark {
+            Some(mark) => Mark(mark).to_string(),
+            None => join(verdict.ports.iter().map(|port| format!("{}/{}", port.port, port.protocol))),
+        },
         holders: join(holders),
         real_servers: format!("{}/{}", serving.count(), staying.count()),
     }

@@ -40,6 +40,7 @@ fn verdict() -> Verdict {
         )]
         .into(),
         ports: ["TCP 80".parse().unwrap()].into(),
+        mark: None,
         parts: [("director-1".into(), part), ("rs-1".into(), part)].into(),
         zero_counters: None,
         real_servers: vec![real_server("one", StageName::Serving)],

@@ -1,7 +1,10 @@
 //! Convergence, idempotence, no refusal, determinism.
 
+use std::net::IpAddr;
+
 use lvs_core::custody::Item;
 use lvs_core::kernel::Kernel;
+use lvs_core::network::Family;
 use proptest::prelude::*;
 
 use crate::node::{Node, View};
@@ -95,8 +98,17 @@ fn assert_as_wanted(have: &Kernel, node: &Node, view: &View) {
     }
     for (item, _) in node.custody.items() {
         let may_be_needed = item.is_for_masquerading() && !wanted.keep_vips.is_empty();
-        let of_kept = item.vip().is_some_and(|vip| wanted.keep_vips.contains(&vip));
-        let stays = of_kept || may_be_needed || wanted.keep_everything;
+        // Which VIPs a mark stood for is not known any more.
+        let family = match item {
+            Item::VirtualServer(key) | Item::Destination(key, _) | Item::Counters(key)
+                if key.vip().is_none() =>
+            {
+                Some(key.family())
+            }
+            _ => None,
+        };
+        let kept = |vip: &IpAddr| item.vip() == Some(*vip) || family == Some(Family::of(*vip));
+        let stays = wanted.keep_everything || may_be_needed || wanted.keep_vips.iter().any(kept);
         let as_wanted = match item {
             Item::Address(key) => wanted.addresses.contains_key(&key),
             Item::VirtualServer(key) => wanted.virtual_servers.contains_key(&key),

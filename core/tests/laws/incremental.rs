@@ -12,7 +12,7 @@ use lvs_core::wanted::Scope;
 use proptest::prelude::*;
 
 use crate::node::{Node, rendered};
-use crate::world::world;
+use crate::world::{OWN_MARKS, world};
 
 /// How one service's form is to change.
 #[derive(Clone, Debug)]
@@ -24,7 +24,7 @@ struct Edit {
 }
 
 fn edit() -> impl Strategy<Value = Edit> {
-    (any::<prop::sample::Index>(), any::<prop::sample::Index>(), 0..9_u32, 0..5_u8)
+    (any::<prop::sample::Index>(), any::<prop::sample::Index>(), 0..9_u32, 0..6_u8)
         .prop_map(|(service, real_server, weight, what)| Edit { service, real_server, weight, what })
 }
 
@@ -40,6 +40,16 @@ fn edited(plan: &NodePlan, edit: &Edit) -> Option<(NodePlan, Before)> {
         (0, _) => form.scheduling.scheduler = "sh".parse().unwrap(),
         (1, Some(key)) => _ = form.real_servers.remove(&key),
         (2, Some(key)) => form.real_servers.get_mut(&key)?.admitted = Addresses::default(),
+        (5, _) => {
+            let [one, other] = OWN_MARKS;
+            form.mark = match form.mark {
+                None => Some(100),
+                Some(100) => Some(101),
+                Some(mark) if mark == one => Some(other),
+                Some(mark) if mark == other => Some(one),
+                Some(_) => None,
+            };
+        }
         (3, _) => form.ports = form.ports.iter().take(1).copied().collect(),
         (_, Some(key)) => form.real_servers.get_mut(&key)?.weight = edit.weight,
         _ => {}

@@ -64,19 +64,15 @@ pub(crate) struct View {
     pub(crate) holds: Vec<Hold>,
 }
 
-/// What a plan wants, and packet rules of every kind for its VIPs and real servers.
+/// What a plan wants, and packet rules of the other kinds for its VIPs and real servers.
 pub(crate) fn rendered(plan: &NodePlan, local: &Local, now: Monotonic) -> Wanted {
     let (mut wanted, _) = render(plan, local, now);
     let supported = plan.services.iter().filter(|(_, part)| part.requires.is_subset(&local.features));
     for (name, part) in supported {
         for port in part.form.iter().flat_map(|form| &form.ports) {
             let rules = part.vips.iter().filter(|(_, planned)| planned.accept).flat_map(|(vip, planned)| {
-                let (kind, value) = if planned.forward {
-                    (PacketRuleKind::Mark, 7)
-                } else {
-                    (PacketRuleKind::Redirect, 8080)
-                };
-                [(kind, *vip, value), (PacketRuleKind::SourceNat, address(RIPS[0]), 0)]
+                let redirect = (!planned.forward).then_some((PacketRuleKind::Redirect, *vip, 8080));
+                redirect.into_iter().chain([(PacketRuleKind::SourceNat, address(RIPS[0]), 0)])
             });
             for (kind, address, value) in rules {
                 let key = PacketRuleKey { kind, protocol: port.protocol, address, port: port.port };

@@ -1,15 +1,18 @@
 //! What holds on a node whatever went wrong and whenever its agent was killed.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 use lvs_core::custody::Item;
 use lvs_core::flat_map::FlatMap;
-use lvs_core::ipvs::ForwardingMethod;
+use lvs_core::ipvs::{ForwardingMethod, VirtualServerKey};
 use lvs_core::kernel::{AddressKey, Kernel, Op};
 use lvs_core::local::ProbeOutcome;
+use lvs_core::network::Family;
+use lvs_core::packet_rule::PacketRuleKey;
 
 use crate::node::{Node, View};
-use crate::world::link;
+use crate::world::{OWN_MARKS, link};
 
 /// On an incomplete plan nothing is taken away.
 pub(crate) fn assert_nothing_lost(view: &View) {
@@ -52,9 +55,7 @@ impl Node {
                 }
             }
             if key.link != link("lo") {
-                let served =
-                    self.kernel.virtual_servers.keys().any(|server| server.vip() == Some(key.address));
-                assert!(served, "{key} attracts packets that nothing takes");
+                assert!(self.is_served(key.address), "{key} attracts packets that nothing takes");
             }
         }
         self.assert_replies_are_forwarded();
@@ -76,6 +77,21 @@ impl Node {
                 assert!(!lost, "{key} of {server} replies by {}, which does not forward", path.link);
             }
         }
+    }
+
+    /// Whether a virtual server of its own, or one of a mark that its packets may get, serves a VIP.
+    fn is_served(&self, vip: IpAddr) -> bool {
+        let mut marks = PacketRuleKey::marks_of(vip)
+            .into_iter()
+            .flat_map(|range| self.kernel.packet_rules.range(range))
+            .filter(|(_, settings)| settings.reached)
+            .map(|(_, settings)| settings.value)
+            .chain(OWN_MARKS);
+        let family = Family::of(vip);
+        self.kernel.virtual_servers.keys().any(|server| server.vip() == Some(vip))
+            || marks.any(|mark| {
+                self.kernel.virtual_servers.contains_key(&VirtualServerKey::Mark { family, mark })
+            })
     }
 
     /// Everything that differs from before us is in custody.

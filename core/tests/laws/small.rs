@@ -2,6 +2,7 @@
 //! operations and with every moment of being killed.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use lvs_core::forwarding::Forwarding;
 use lvs_core::ipvs::{PortKey, Timeouts};
@@ -14,7 +15,7 @@ use lvs_core::node_plan::{
 use lvs_core::scheduling::{Scheduling, Thresholds};
 
 use crate::node::{Fault, Node};
-use crate::world::{LINKS, World, address, link};
+use crate::world::{LINKS, OWN_MARKS, World, address, link};
 
 const VIP: &str = "192.168.10.40";
 /// A node that nobody has touched.
@@ -55,6 +56,7 @@ fn plan((accept, attract, forward): (bool, bool, bool), port: u16, rips: &[&str]
         (RealServerKey::Foreign((*rip).to_owned()), server)
     };
     let form = ServiceForm {
+        mark: None,
         ports: BTreeSet::from([PortKey { protocol: lvs_core::network::Protocol::Tcp, port }]),
         scheduling: Scheduling::by("rr".parse().unwrap()),
         real_servers: rips.iter().map(server).collect(),
@@ -70,8 +72,20 @@ fn plan((accept, attract, forward): (bool, bool, bool), port: u16, rips: &[&str]
     NodePlan { services, ..NodePlan::empty(1, "lineage") }
 }
 
+/// The same plan by a mark: a user's own stands for ports.
+fn marked(mut plan: NodePlan, mark: u32) -> NodePlan {
+    for part in plan.services.values_mut().map(Arc::make_mut) {
+        let form = part.form.as_mut().unwrap();
+        form.mark = Some(mark);
+        if OWN_MARKS.contains(&mark) {
+            form.ports.clear();
+        }
+    }
+    plan
+}
+
 /// The stations of a service's life on a node.
-fn stations() -> [NodePlan; 7] {
+fn stations() -> [NodePlan; 9] {
     let rips = ["192.168.10.10", "192.168.10.11"];
     let (holder, standby, real_server) = ((true, true, true), (true, false, true), (true, false, false));
     [
@@ -82,6 +96,8 @@ fn stations() -> [NodePlan; 7] {
         plan(holder, 80, &rips[1..], "eth0"),
         plan(holder, 443, &rips, "eth0"),
         plan(holder, 80, &rips, "eth1"),
+        marked(plan(holder, 80, &rips, "eth0"), 100),
+        marked(plan(holder, 80, &rips, "eth0"), OWN_MARKS[0]),
     ]
 }
 

@@ -37,6 +37,9 @@ pub(crate) const LINKS: [&str; 4] = ["lo", "eth0", "eth1", "tun0"];
 /// The node's own addresses at which it may take tunnels in.
 const OWN_ADDRESSES: [&str; 2] = ["192.168.10.21", "fd00::21"];
 
+/// Marks that users' own rules give to packets.
+pub(crate) const OWN_MARKS: [u32; 2] = [7, 8];
+
 /// A node before us, who else has which VIP, and what is planned for it in turn.
 #[derive(Clone, Debug)]
 pub(crate) struct World {
@@ -154,7 +157,7 @@ fn packet_rules() -> impl Strategy<Value = BTreeMap<PacketRuleKey, PacketRuleSet
         address,
         port,
     });
-    let value = select(vec![0, 7, 8080]);
+    let value = select(vec![0, 7, 100, 8080]);
     let settings = (value, any::<bool>()).prop_map(|(value, reached)| PacketRuleSettings { value, reached });
     btree_map(key, settings, 0..3)
 }
@@ -218,7 +221,11 @@ fn virtual_server_key() -> impl Strategy<Value = VirtualServerKey> {
         address,
         port,
     });
-    let mark = (1..4_u32).prop_map(|mark| VirtualServerKey::Mark { family: Family::IPv4, mark });
+    let marks = vec![1, OWN_MARKS[0], 100];
+    let mark = (select(marks), any::<bool>()).prop_map(|(mark, v6)| VirtualServerKey::Mark {
+        family: if v6 { Family::IPv6 } else { Family::IPv4 },
+        mark,
+    });
     prop_oneof![5 => tuple, 1 => mark]
 }
 
@@ -332,10 +339,11 @@ fn form() -> impl Strategy<Value = ServiceForm> {
     );
     let servers = vec(real_server(), 0..4);
     let token = option::weighted(0.3, select(vec!["one", "two"]));
-    (btree_set(port(), 1..3), scheduling, servers, prop::bool::weighted(0.1), token).prop_map(
-        |(ports, scheduling, servers, adopt, token)| ServiceForm {
+    (btree_set(port(), 1..3), marking(), scheduling, servers, prop::bool::weighted(0.1), token).prop_map(
+        |(ports, mark, scheduling, servers, adopt, token)| ServiceForm {
             zero_counters: token.map(|token| ZeroToken(token.to_owned())),
-            ports,
+            ports: if mark.is_some_and(|mark| OWN_MARKS.contains(&mark)) { BTreeSet::new() } else { ports },
+            mark,
             scheduling,
             real_servers: servers
                 .into_iter()
@@ -345,6 +353,11 @@ fn form() -> impl Strategy<Value = ServiceForm> {
             adopt,
         },
     )
+}
+
+/// By port, by a user's own mark, or by one that directors give.
+fn marking() -> impl Strategy<Value = Option<u32>> {
+    prop_oneof![3 => Just(None), 1 => select(&OWN_MARKS[..]).prop_map(Some), 2 => (100..102_u32).prop_map(Some)]
 }
 
 fn real_server() -> impl Strategy<Value = PlannedRealServer> {

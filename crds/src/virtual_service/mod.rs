@@ -6,6 +6,7 @@ mod scheduling;
 
 use kube::{CustomResource, KubeSchema};
 use lvs_core::cluster::ThresholdSplit;
+use lvs_core::marking::PortScheduling;
 use lvs_core::network::Protocol;
 use lvs_core::scheduling::{SchedulerFlag, UdpScheduling};
 use lvs_core::status::ServiceStatus;
@@ -45,11 +46,14 @@ use crate::label_selector::{LabelSelector, NOT_EMPTY};
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = Rule::new("self.ports.all(port, port.port != 0) || has(self.persistence)").message("port 0 stands for all ports and needs persistence: write spec.persistence too"),
+    validation = Rule::new("has(self.ports) != has(self.firewallMark)").message("write exactly one of ports and firewallMark"),
+    validation = Rule::new("!has(self.portScheduling) || self.portScheduling == 'Separate' || has(self.ports)").message("portScheduling Together is for ports: packets with a firewall mark are scheduled together anyway"),
+    validation = Rule::new("!has(self.ports) || self.ports.all(port, port.port != 0) || has(self.persistence)").message("port 0 stands for all ports and needs persistence: write spec.persistence too"),
     validation = Rule::new("!has(self.schedulerFlags) || self.schedulerFlags.all(flag, has(self.scheduler) && flag.startsWith(self.scheduler + '-'))").message("a flag of another scheduler: sh-port and sh-fallback need scheduler sh, mh-port and mh-fallback need mh"),
-    validation = Rule::new("!has(self.udpScheduling) || self.udpScheduling != 'PerPacket' || self.ports.exists(port, has(port.protocol) && port.protocol == 'UDP')").message("udpScheduling PerPacket is for UDP: write a port with protocol UDP, or leave it out"),
-    validation = Rule::new("!has(self.persistence) || !has(self.persistence.engine) || self.ports.all(port, has(port.protocol) && port.protocol == 'UDP')").message("the persistence engine sip reads UDP only: write UDP ports only, or leave the engine out"),
-    validation = Rule::new("!has(self.realServers) || self.realServers.all(server, !has(server.port)) || (self.ports.size() == 1 && self.ports[0].port != 0)").message("port of a real server is for a service with one port, which is not 0: write targetPort at each port instead"),
+    validation = Rule::new("!has(self.portScheduling) || self.portScheduling == 'Separate' || !has(self.ports) || (self.ports.all(port, !has(port.targetPort) || port.targetPort == port.port) && (!has(self.realServers) || self.realServers.all(server, !has(server.port))))").message("with portScheduling Together a packet keeps its port: leave targetPort and port of real servers out, or write Separate"),
+    validation = Rule::new("!has(self.udpScheduling) || self.udpScheduling != 'PerPacket' || !has(self.ports) || self.ports.exists(port, has(port.protocol) && port.protocol == 'UDP')").message("udpScheduling PerPacket is for UDP: write a port with protocol UDP, or leave it out"),
+    validation = Rule::new("!has(self.persistence) || !has(self.persistence.engine) || !has(self.ports) || self.ports.all(port, has(port.protocol) && port.protocol == 'UDP')").message("the persistence engine sip reads UDP only: write UDP ports only, or leave the engine out"),
+    validation = Rule::new("!has(self.realServers) || self.realServers.all(server, !has(server.port)) || (has(self.ports) && self.ports.size() == 1 && self.ports[0].port != 0)").message("port of a real server is for a service with one port, which is not 0: write targetPort at each port instead"),
     validation = Rule::new(OTHER_PORTS_NEED_AN_AGENT).message("another port on a host without an agent: write method Masquerade or FullNAT for it, or make it a Node with an agent and write nodeName")
 )]
 pub struct VirtualServiceSpec {
@@ -59,13 +63,28 @@ pub struct VirtualServiceSpec {
     #[x_kube(validation = Rule::new("self.all(vip, self.exists_one(other, other.address == vip.address))").message("a VIP stands here twice: write each once"))]
     pub vips: Vec<Vip>,
     /// The ports of every VIP, each protocol and port once. The real servers listen on these same ports where nothing else
-    /// is written.
+    /// is written. Either these or a firewallMark.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(min = 1, max = 64))]
     #[x_kube(
         merge_strategy = ListMerge::Map(vec!["protocol".into(), "port".into()]),
         validation = Rule::new("self.all(port, !has(port.name) || self.exists_one(other, has(other.name) && other.name == port.name))").message("two ports have the same name: give each its own")
     )]
     pub ports: Vec<Port>,
+    /// A firewall mark instead of ports, 1 to 4294967295: all packets to the VIPs that have it are scheduled together. You
+    /// see to it that packets get it on every director before they are routed (nftables `meta mark set`, iptables
+    /// `-j MARK`, tc `skbedit mark`), and those for the VIPs only. A real server gets connections once it has all VIPs of a
+    /// family. One VirtualService has it; 1275068416 to 1275084799 are reserved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 4_294_967_295_u32))]
+    #[x_kube(validation = Rule::new("self < 1275068416 || self > 1275084799").message("1275068416 to 1275084799 are reserved: write another mark"))]
+    pub firewall_mark: Option<i64>,
+    /// `Separate`: each port is scheduled by itself, and persistence holds for one port. `Together`: with persistence a
+    /// client gets the same real server on all ports. For that the directors mark the packets, with a mark of their own, so
+    /// their kernels need nftables. Changing it ends the connections of the service. Default `Separate`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "PortScheduling")]
+    pub port_scheduling: Option<PortScheduling>,
     /// How a director chooses the real server of a new connection, by the kernel's own name: rr, wrr, lc, wlc, fo,
     /// ovf, lblc, lblcr, dh, sh, mh, sed, nq, twos. Default wlc, as for ipvsadm.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -7,6 +7,7 @@ use lvs_core::cluster::{PortSpec, RealServerSpec, RealServerTarget, Service, Ser
 use lvs_core::counters::ZeroToken;
 use lvs_core::forwarding::Forwarding;
 use lvs_core::ipvs::PortKey;
+use lvs_core::marking::{Marking, PortScheduling, RESERVED};
 use lvs_core::names::{NodeName, ServiceName};
 use lvs_core::node_report::Trouble;
 
@@ -71,6 +72,7 @@ fn zero_counters(metadata: &ObjectMeta, findings: &mut Findings) -> Option<ZeroT
 
 fn read(spec: &VirtualServiceSpec, mut findings: Findings) -> Result<ServiceSpec, Trouble> {
     let vips = vips(spec, &mut findings);
+    let marking = marking(spec, &mut findings);
     let ports = ports(&spec.ports, &mut findings);
     let scheduling = scheduling::read(spec, &ports, &mut findings);
     let thresholds = scheduling::thresholds(spec, &mut findings);
@@ -82,6 +84,7 @@ fn read(spec: &VirtualServiceSpec, mut findings: Findings) -> Result<ServiceSpec
     let spec = scheduling.map(|scheduling| ServiceSpec {
         vips,
         ports,
+        marking,
         scheduling,
         thresholds,
         forwarding,
@@ -101,8 +104,35 @@ fn vips(spec: &VirtualServiceSpec, findings: &mut Findings) -> BTreeSet<std::net
     vips
 }
 
+/// How packets come to virtual servers; a mark that is none is found.
+fn marking(spec: &VirtualServiceSpec, findings: &mut Findings) -> Marking {
+    findings.require(
+        spec.ports.is_empty() != spec.firewall_mark.is_none(),
+        "spec",
+        "write exactly one of ports and firewallMark",
+    );
+    let together = spec.port_scheduling == Some(PortScheduling::Together);
+    let Some(given) = spec.firewall_mark else {
+        return if together { Marking::Together } else { Marking::Absent };
+    };
+    findings.require(
+        !together,
+        "spec.portScheduling",
+        "Together is for ports: packets with a firewall mark are scheduled together anyway",
+    );
+    let mark = u32::try_from(given).unwrap_or_default();
+    findings.require(mark != 0, "spec.firewallMark", format!("{given}: write 1 to 4294967295"));
+    let reserved = RESERVED.contains(&mark);
+    findings.require(
+        !reserved,
+        "spec.firewallMark",
+        format!("{} to {} are reserved: write another mark", RESERVED.start(), RESERVED.end()),
+    );
+    Marking::Own(mark)
+}
+
 fn ports(ports: &[Port], findings: &mut Findings) -> BTreeMap<PortKey, PortSpec> {
-    findings.require((1..=64).contains(&ports.len()), "spec.ports", "write 1 to 64 ports");
+    findings.require(ports.len() <= 64, "spec.ports", "write at most 64 ports");
     let mut read = BTreeMap::new();
     let mut names = BTreeSet::new();
     for (index, port) in ports.iter().enumerate() {

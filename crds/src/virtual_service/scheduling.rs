@@ -30,7 +30,7 @@ pub(super) fn read(spec: &VirtualServiceSpec, ports: &Ports, findings: &mut Find
     );
     let udp_scheduling = spec.udp_scheduling.unwrap_or_default();
     findings.require(
-        udp_scheduling == UdpScheduling::PerConnection || has_udp(ports),
+        udp_scheduling == UdpScheduling::PerConnection || ports.is_empty() || has_udp(ports),
         "spec.udpScheduling",
         "PerPacket is for UDP: write a port with protocol UDP, or leave it out",
     );

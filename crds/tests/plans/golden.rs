@@ -69,6 +69,7 @@ fn planned() -> PlannedService {
     tunnelled.forwarding = tunnel();
     tunnelled.ports = BTreeMap::from([(PortKey { protocol: Protocol::Tcp, port: 80 }, 8080)]);
     let form = ServiceForm {
+        mark: None,
         ports: BTreeSet::from([PortKey { protocol: Protocol::Tcp, port: 80 }]),
         scheduling: Scheduling {
             persistence: Some(FormPersistence {

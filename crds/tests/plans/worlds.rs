@@ -95,6 +95,7 @@ fn form() -> impl Strategy<Value = ServiceForm> {
     let real_servers = btree_map(0..9_u8, real_server(), 0..4);
     (ports, option::of(persistence), real_servers, any::<bool>()).prop_map(
         |(ports, persistence, real_servers, adopt)| ServiceForm {
+            mark: adopt.then_some(7),
             ports,
             scheduling: Scheduling {
                 persistence,

@@ -31,6 +31,9 @@ fn base() -> Value {
 
 const HOST: &str = "write an IPv4 address such as";
 const ALL_PORTS: &str = "port 0 stands for all ports and needs persistence";
+const PORTS_OR_MARK: &str = "write exactly one of ports and firewallMark";
+const RESERVED: &str = "are reserved: write another mark";
+const FOR_PORTS: &str = "Together is for ports";
 const OTHER_SCHEDULER: &str = "a flag of another scheduler";
 const LABEL: &str = "not a DNS label";
 const ONE_TARGET: &str = "write exactly one of nodeName, nodeSelector and addresses";
@@ -43,6 +46,7 @@ fn what_is_refused_and_what_is_not() {
         metadata(),
         vips(),
         ports(),
+        marks(),
         scheduling(),
         finer_scheduling(),
         thresholds(),
@@ -127,12 +131,42 @@ fn vips() -> Vec<Case> {
     cases
 }
 
+fn marks() -> Vec<Case> {
+    let mark = |mark: i64, outcome| {
+        let spec = json!({"vips": [{"address": "192.168.10.40"}], "firewallMark": mark});
+        ("/spec", spec, outcome)
+    };
+    let marked = |more: &Value, outcome| {
+        let mut spec = json!({"vips": [{"address": "192.168.10.40"}], "firewallMark": 7});
+        spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        ("/spec", spec, outcome)
+    };
+    vec![
+        ("/spec/firewallMark", json!(7), Refused(PORTS_OR_MARK)),
+        mark(1, Accepted),
+        mark(4_294_967_295, Accepted),
+        mark(0, Refused("firewallMark: 0 is not within")),
+        mark(4_294_967_296, Refused("firewallMark: 4294967296 is not within")),
+        mark(1_275_068_415, Accepted),
+        mark(1_275_068_416, Refused(RESERVED)),
+        mark(1_275_084_799, Refused(RESERVED)),
+        mark(1_275_084_800, Accepted),
+        marked(&json!({"portScheduling": "Together"}), Refused(FOR_PORTS)),
+        marked(&json!({"portScheduling": "Separate"}), Accepted),
+        marked(&json!({"udpScheduling": "PerPacket"}), Accepted),
+        marked(&json!({"persistence": {"engine": "sip"}}), Accepted),
+        ("/spec/portScheduling", json!("Together"), Accepted),
+        ("/spec/portScheduling", json!("Separate"), Accepted),
+        ("/spec/portScheduling", json!("Both"), Refused("Unsupported value")),
+    ]
+}
+
 fn ports() -> Vec<Case> {
     let many = |count: i32| (1..=count).map(|port| json!({"port": port})).collect();
     let port = |number: i64, outcome| ("/spec/ports/0/port", json!(number), outcome);
     let name = |text: &str, outcome| ("/spec/ports/0/name", json!(text), outcome);
     vec![
-        ("/spec/ports", json!(null), Refused("spec.ports: Required value")),
+        ("/spec/ports", json!(null), Refused(PORTS_OR_MARK)),
         ("/spec/ports", json!([]), Refused("spec.ports: 0 is not within")),
         ("/spec/ports", Value::Array(many(64)), Accepted),
         ("/spec/ports", Value::Array(many(65)), Refused("spec.ports: 65 is not within")),

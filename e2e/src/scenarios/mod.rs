@@ -10,6 +10,7 @@ pub mod every_setting;
 pub mod foreign;
 pub mod killed;
 pub mod lab_itself;
+pub mod marks;
 pub mod node_settings;
 pub mod one_answer;
 pub mod random_tables;
@@ -58,6 +59,7 @@ pub fn all() -> impl Iterator<Item = &'static Scenario> {
         every_setting::SCENARIOS,
         every_forwarding::SCENARIOS,
         translation::SCENARIOS,
+        marks::SCENARIOS,
         node_settings::SCENARIOS,
         one_answer::SCENARIOS,
         second_writer::SCENARIOS,

@@ -4,4 +4,5 @@ mod agent;
 mod conversation;
 mod forwarding;
 mod judgement;
+mod marks;
 mod world;

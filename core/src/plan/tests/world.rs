@@ -10,6 +10,7 @@ use crate::cluster::{
 };
 use crate::forwarding::Forwarding;
 use crate::ipvs::{ForwardingMethod, VirtualServerKey};
+use crate::marking::Marking;
 use crate::names::{NodeName, ServiceName};
 use crate::node_plan::{NodePlan, Revision};
 use crate::plan::{Plan, plan};
@@ -121,6 +122,7 @@ impl World {
         let spec = ServiceSpec {
             vips: vips.iter().map(|number| vip(*number)).collect(),
             ports: [(format!("TCP {}", port(name)).parse().unwrap(), PortSpec::default())].into(),
+            marking: Marking::Absent,
             scheduling: Scheduling::by("rr".parse().unwrap()),
             thresholds: ConnectionThresholds::default(),
             forwarding: self.forwarding,

@@ -2,8 +2,6 @@
 
 use super::*;
 use crate::forwarding::Forwarding;
-use crate::ipvs::PortKey;
-use crate::network::Protocol;
 
 /// A form whose real server is masqueraded at another port.
 fn masqueraded(forwarding: Forwarding) -> NodePlan {
@@ -50,7 +48,7 @@ fn without_ipv6_forwarding_no_ipv6_is_masqueraded() {
     let mut plan = masqueraded(Forwarding::Masquerade);
     let part = plan.part_mut(&name()).unwrap();
     part.vips = [(address(VIP6), holder())].into();
-    let key = crate::render::key(address(VIP6), PortKey { protocol: Protocol::Tcp, port: 80 });
+    let key = "TCP [VIP6]:80".replace("VIP6", VIP6).parse().unwrap();
     let mut local = local();
     let found = wanted(&plan, &local);
     assert!(found.virtual_servers[&key].destinations.is_empty());

@@ -65,6 +65,7 @@ fn service(number: u16, real_servers: u8, weight: u32) -> PlannedService {
     // A name that the kernel has is no parse that can fail.
     let scheduler = "wlc".parse().unwrap_or_else(|_| unreachable!("wlc is a name"));
     let form = ServiceForm {
+        mark: None,
         ports: BTreeSet::from([PortKey { protocol: Protocol::Tcp, port: 10_000 + number }]),
         scheduling: Scheduling::by(scheduler),
         real_servers: (0..real_servers).map(server).collect(),
