@@ -175,7 +175,7 @@ pub struct PlannedRealServer {
     /// RIPs, at most one per family.
     #[schemars(schema_with = "crate::ipvs::address_list_schema")]
     pub addresses: Addresses,
-    /// The user's weight, 0 to 65535.
+    /// The user's weight, 0 to 2147483647.
     pub weight: u32,
     /// How directors send to it now; it is made ready for another way before that changes.
     #[serde(default, skip_serializing_if = "Forwarding::is_default")]

@@ -257,10 +257,10 @@ pub struct RealServer {
         validation = Rule::new("self.size() < 2 || !self.all(address, isIP(address)) || ip(self[0]).family() != ip(self[1]).family()").message("write at most one address of each family")
     )]
     pub addresses: Option<Vec<String>>,
-    /// The share of new connections that it gets, in proportion to the others' weights, 0 to 65535. With 0 it gets no
-    /// new ones and keeps those that it has. Default 1.
+    /// The share of new connections that it gets, in proportion to the others' weights, 0 to 2147483647. With 0 it
+    /// gets no new ones and keeps those that it has. Default 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 0, max = 65535))]
+    #[schemars(range(min = 0, max = 2_147_483_647))]
     pub weight: Option<i32>,
     /// How many connections each host of the entry may have, instead of the service's connectionThresholds.
     #[serde(default, skip_serializing_if = "Option::is_none")]

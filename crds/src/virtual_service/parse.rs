@@ -176,10 +176,10 @@ fn real_servers(entries: &[RealServer], findings: &mut Findings) -> BTreeMap<Str
     for (index, entry) in entries.iter().enumerate() {
         let path = format!("spec.realServers[{index}]");
         findings.require(is_dns_label(&entry.name), format!("{path}.name"), dns_label(&entry.name, "web-1"));
-        let weight = in_range(entry.weight.unwrap_or(1), 0, i32::from(u16::MAX));
+        let weight = in_range(entry.weight.unwrap_or(1), 0, i32::MAX);
         if weight.is_none() {
             let weight = entry.weight.unwrap_or_default();
-            findings.add(format!("{path}.weight"), format!("{weight}: write 0 to 65535"));
+            findings.add(format!("{path}.weight"), format!("{weight}: write 0 to 2147483647"));
         }
         let thresholds = scheduling::of_entry(entry, &path, findings);
         let given = entry.forwarding.as_ref();

@@ -191,8 +191,8 @@ fn real_server(table: &mut Table, words: &mut Words<'_>) -> Result<(), String> {
         server.forwarding = tunnel.forwarding()?;
     }
     let address = real_address(to, vip, port, server.forwarding)?;
-    if server.weight > 65535 {
-        return Err(format!("weight {} is above 65535", server.weight));
+    if i32::try_from(server.weight).is_err() {
+        return Err(format!("weight {} is above 2147483647", server.weight));
     }
     let virtual_server = table.servers.iter_mut().find(|other| (other.vip, other.port) == (vip, port));
     let virtual_server = virtual_server.ok_or("its virtual server was not carried over")?;

@@ -70,7 +70,7 @@ impl Default for Scheduling {
 /// A real server of a virtual server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct RealServer {
-    /// Its weight, 0 to 65535.
+    /// Its weight, 0 to 2147483647.
     pub(super) weight: u32,
     /// Its limits.
     pub(super) thresholds: Thresholds,

@@ -193,8 +193,8 @@ fn real_server(
             }
         }
     }
-    if server.weight > 65535 {
-        return Err(format!("weight {} is above 65535", server.weight));
+    if i32::try_from(server.weight).is_err() {
+        return Err(format!("weight {} is above 2147483647", server.weight));
     }
     if Family::of(address) != Family::of(vip) && !server.forwarding.crosses_families() {
         return Err("a real server of the other family needs a tunnel".to_owned());
