@@ -131,7 +131,7 @@ pub struct Vip {
 }
 
 /// What CEL says of foreign hosts that get packets as the client sent them, and so at the service's port.
-const OTHER_PORTS_NEED_AN_AGENT: &str = "!has(self.realServers) || self.realServers.all(server, !has(server.addresses) \
+const OTHER_PORTS_NEED_AN_AGENT: &str = "!has(self.realServers) || !has(self.ports) || self.realServers.all(server, !has(server.addresses) \
     || (has(server.forwarding) ? server.forwarding.method in ['Masquerade', 'FullNAT'] \
         : has(self.forwarding) && self.forwarding.method in ['Masquerade', 'FullNAT']) \
     || (has(server.port) ? server.port == self.ports[0].port \

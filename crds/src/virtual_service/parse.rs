@@ -81,6 +81,7 @@ fn read(spec: &VirtualServiceSpec, mut findings: Findings) -> Result<ServiceSpec
     let forwarding = forwarding.unwrap_or_default();
     let real_servers = real_servers(&spec.real_servers, &mut findings);
     other_ports(&ports, forwarding, &real_servers, &mut findings);
+    kept_ports(marking, &ports, &real_servers, &mut findings);
     let spec = scheduling.map(|scheduling| ServiceSpec {
         vips,
         ports,
@@ -203,6 +204,23 @@ fn listening(number: i32, path: &str, findings: &mut Findings) -> Option<u16> {
     let port = in_range(number, 1, i32::from(u16::MAX)).and_then(|port| u16::try_from(port).ok());
     findings.require(port.is_some(), path, format!("{number}: write 1 to 65535"));
     port
+}
+
+/// Ports of real servers where packets are known by a mark, and so keep theirs.
+fn kept_ports(
+    marking: Marking,
+    ports: &BTreeMap<PortKey, PortSpec>,
+    real_servers: &BTreeMap<String, RealServerSpec>,
+    findings: &mut Findings,
+) {
+    let others = ports.iter().any(|(key, port)| port.target.is_some_and(|target| target != key.port))
+        || real_servers.values().any(|entry| entry.port.is_some());
+    findings.require(
+        marking != Marking::Together || !others,
+        "spec.portScheduling",
+        "with portScheduling Together a packet keeps its port: leave targetPort and port of real servers out, or write \
+         Separate",
+    );
 }
 
 /// Ports of real servers that nobody could send to.

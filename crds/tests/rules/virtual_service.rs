@@ -34,6 +34,7 @@ const ALL_PORTS: &str = "port 0 stands for all ports and needs persistence";
 const PORTS_OR_MARK: &str = "write exactly one of ports and firewallMark";
 const RESERVED: &str = "are reserved: write another mark";
 const FOR_PORTS: &str = "Together is for ports";
+const KEEPS_PORT: &str = "with portScheduling Together a packet keeps its port";
 const OTHER_SCHEDULER: &str = "a flag of another scheduler";
 const LABEL: &str = "not a DNS label";
 const ONE_TARGET: &str = "write exactly one of nodeName, nodeSelector and addresses";
@@ -158,6 +159,16 @@ fn marks() -> Vec<Case> {
         ("/spec/portScheduling", json!("Together"), Accepted),
         ("/spec/portScheduling", json!("Separate"), Accepted),
         ("/spec/portScheduling", json!("Both"), Refused("Unsupported value")),
+        with(
+            &json!({"portScheduling": "Together", "ports": [{"port": 80, "targetPort": 8080}]}),
+            Refused(KEEPS_PORT),
+        ),
+        with(&json!({"portScheduling": "Together", "ports": [{"port": 80, "targetPort": 80}]}), Accepted),
+        with(
+            &json!({"portScheduling": "Together", "realServers": [{"name": "a", "nodeName": "rs-1", "port": 80}]}),
+            Refused(KEEPS_PORT),
+        ),
+        marked(&json!({"realServers": [{"name": "a", "addresses": ["10.0.0.1"]}]}), Accepted),
     ]
 }
 
