@@ -169,6 +169,9 @@ pub(crate) struct Import {
     /// The Node that has an address of a real server; may be given several times
     #[arg(long = "node", value_name = "NAME=ADDRESS", value_parser = node_address)]
     pub(crate) nodes: Vec<(String, IpAddr)>,
+    /// A VIP for which packets get a firewall mark, which a dump does not say; may be given several times
+    #[arg(long = "mark-vip", value_name = "MARK=VIP", value_parser = mark_vip)]
+    pub(crate) mark_vips: Vec<(u32, IpAddr)>,
 }
 
 /// What `import` reads.
@@ -184,6 +187,12 @@ fn node_address(text: &str) -> Result<(String, IpAddr), String> {
     let (node, address) = text.split_once('=').ok_or("write NAME=ADDRESS, such as rs-1=192.168.10.10")?;
     let address = address.parse().map_err(|_| format!("{address} is no IP address"))?;
     if node.is_empty() { Err("a node has a name".to_owned()) } else { Ok((node.to_owned(), address)) }
+}
+
+fn mark_vip(text: &str) -> Result<(u32, IpAddr), String> {
+    let (mark, vip) = text.split_once('=').ok_or("write MARK=VIP, such as 7=192.168.10.40")?;
+    let mark = mark.parse().map_err(|_| format!("{mark} is no mark in figures"))?;
+    Ok((mark, vip.parse().map_err(|_| format!("{vip} is no IP address"))?))
 }
 
 /// A format of output.

@@ -8,7 +8,7 @@ use lvs_core::ipvs::{PortKey, Timeouts};
 use lvs_core::network::{Family, Protocol};
 use lvs_core::scheduling::Thresholds;
 
-use super::table::{RealServer, Scheduling, Table, VirtualServer, flag, persistence, prefix_length};
+use super::table::{Packets, RealServer, Scheduling, Table, VirtualServer, flag, persistence, prefix_length};
 use super::tunnel::Tunnel;
 
 /// ipvsadm's own, where `-p` has no number.
@@ -35,9 +35,7 @@ fn read_line(table: &mut Table, line: usize, words: &[&str]) -> Result<(), Strin
     match *verb {
         "-A" | "--add-service" => {
             let server = service(line, &mut Words(rest))?;
-            let twice =
-                table.servers.iter().any(|other| (other.vip, other.port) == (server.vip, server.port));
-            if twice {
+            if table.servers.iter().any(|other| other.packets == server.packets) {
                 return Err("this virtual server stands here twice; the first counts".to_owned());
             }
             table.servers.push(server);
@@ -93,13 +91,21 @@ fn protocol(option: &str) -> Option<Protocol> {
     }
 }
 
-fn identity(protocol: Protocol, text: &str) -> Result<(IpAddr, PortKey), String> {
+fn identity(protocol: Protocol, text: &str) -> Result<Packets, String> {
     let socket: SocketAddr =
         text.parse().map_err(|_| format!("{text} is not ADDRESS:PORT in figures; use ipvsadm -Sn"))?;
-    Ok((socket.ip(), PortKey { protocol, port: socket.port() }))
+    Ok(Packets::To(socket.ip(), PortKey { protocol, port: socket.port() }))
 }
 
-const MARKS: &str = "firewall marks are not there yet";
+/// `-f 7`, and `-6` behind it for IPv6.
+fn mark(words: &mut Words<'_>, option: &str) -> Result<Packets, String> {
+    let mark = words.number(option)?;
+    let v6 = words.0.first() == Some(&"-6");
+    if v6 {
+        words.next();
+    }
+    Ok(Packets::Marked(if v6 { Family::IPv6 } else { Family::IPv4 }, mark))
+}
 
 fn service(line: usize, words: &mut Words<'_>) -> Result<VirtualServer, String> {
     let mut found = None;
@@ -111,7 +117,7 @@ fn service(line: usize, words: &mut Words<'_>) -> Result<VirtualServer, String> 
             continue;
         }
         match option {
-            "-f" | "--fwmark-service" => return Err(MARKS.to_owned()),
+            "-f" | "--fwmark-service" => found = Some(mark(words, option)?),
             "-s" | "--scheduler" => words.value(option)?.clone_into(&mut scheduling.scheduler),
             "-p" | "--persistent" => {
                 let seconds = words.number_if_any().unwrap_or(DEFAULT_PERSISTENCE);
@@ -129,26 +135,26 @@ fn service(line: usize, words: &mut Words<'_>) -> Result<VirtualServer, String> 
             other => return Err(format!("{other} is not known")),
         }
     }
-    let (vip, port) = found.ok_or("no virtual server is named")?;
-    finish(&mut scheduling, vip, mask, engine)?;
-    Ok(VirtualServer { line, vip, port, scheduling, real_servers: BTreeMap::new() })
+    let packets = found.ok_or("no virtual server is named")?;
+    finish(&mut scheduling, packets.family(), mask, engine)?;
+    Ok(VirtualServer { line, packets, scheduling, real_servers: BTreeMap::new() })
 }
 
 /// Puts what belongs to persistence into it.
 fn finish(
     scheduling: &mut Scheduling,
-    vip: IpAddr,
+    family: Family,
     mask: Option<&str>,
     engine: Option<&str>,
 ) -> Result<(), String> {
     scheduling.flags.sort_unstable();
     let Some(persistence) = &mut scheduling.persistence else { return Ok(()) };
     if let Some(mask) = mask {
-        let most = Family::of(vip).host_length();
+        let most = family.host_length();
         let length = prefix_length(mask, most).ok_or_else(|| format!("-M {mask} is not a prefix"))?;
-        match vip {
-            IpAddr::V4(_) => persistence.ipv4_prefix_length = length,
-            IpAddr::V6(_) => persistence.ipv6_prefix_length = length,
+        match family {
+            Family::IPv4 => persistence.ipv4_prefix_length = length,
+            Family::IPv6 => persistence.ipv6_prefix_length = length,
         }
     }
     if let Some(engine) = engine {
@@ -171,7 +177,7 @@ fn real_server(table: &mut Table, words: &mut Words<'_>) -> Result<(), String> {
             continue;
         }
         match option {
-            "-f" | "--fwmark-service" => return Err(MARKS.to_owned()),
+            "-f" | "--fwmark-service" => of = Some(mark(words, option)?),
             "-r" | "--real-server" => to = Some(words.value(option)?),
             "-g" | "--gatewaying" => {}
             "-i" | "--ipip" => by_tunnel = true,
@@ -185,16 +191,16 @@ fn real_server(table: &mut Table, words: &mut Words<'_>) -> Result<(), String> {
             other => return Err(format!("{other} is not known")),
         }
     }
-    let (vip, port) = of.ok_or("no virtual server is named")?;
+    let packets = of.ok_or("no virtual server is named")?;
     let to = to.ok_or("no real server is named")?;
     if by_tunnel {
         server.forwarding = tunnel.forwarding()?;
     }
-    let address = real_address(to, vip, port, server.forwarding)?;
+    let address = real_address(to, packets, server.forwarding)?;
     if i32::try_from(server.weight).is_err() {
         return Err(format!("weight {} is above 2147483647", server.weight));
     }
-    let virtual_server = table.servers.iter_mut().find(|other| (other.vip, other.port) == (vip, port));
+    let virtual_server = table.servers.iter_mut().find(|other| other.packets == packets);
     let virtual_server = virtual_server.ok_or("its virtual server was not carried over")?;
     if virtual_server.real_servers.insert(address, server).is_some() {
         return Err("this real server stands here twice; the last counts".to_owned());
@@ -203,26 +209,19 @@ fn real_server(table: &mut Table, words: &mut Words<'_>) -> Result<(), String> {
 }
 
 /// The address of a real server, and its port where that is not the virtual server's, as it may be by masquerading alone.
-fn real_address(
-    to: &str,
-    vip: IpAddr,
-    port: PortKey,
-    forwarding: Forwarding,
-) -> Result<(IpAddr, Option<u16>), String> {
+fn real_address(to: &str, packets: Packets, forwarding: Forwarding) -> Result<(IpAddr, Option<u16>), String> {
+    let port = packets.port();
     let bare = to.trim_start_matches('[').trim_end_matches(']');
     let (address, its_port) = to
         .parse::<SocketAddr>()
         .map(|socket| (socket.ip(), socket.port()))
-        .or_else(|_| bare.parse().map(|address| (address, port.port)))
+        .or_else(|_| bare.parse().map(|address| (address, port)))
         .map_err(|_| format!("{to} is not ADDRESS:PORT in figures"))?;
-    let own_port = Some(its_port).filter(|its_port| *its_port != port.port);
+    let own_port = Some(its_port).filter(|its_port| *its_port != port);
     if own_port.is_some() && !forwarding.rewrites() {
-        return Err(format!(
-            "port {its_port} is not the service's {}, and {forwarding} changes no port",
-            port.port
-        ));
+        return Err(format!("port {its_port} is not the service's {port}, and {forwarding} changes no port"));
     }
-    if Family::of(address) != Family::of(vip) && !forwarding.crosses_families() {
+    if Family::of(address) != packets.family() && !forwarding.crosses_families() {
         return Err("a real server of the other family needs a tunnel".to_owned());
     }
     Ok((address, own_port))
@@ -306,14 +305,14 @@ mod tests {
     #[test]
     fn what_cannot_be_carried_is_named_line_by_line() {
         for (line, why) in [
-            ("-A -f 7 -s rr", "firewall marks"),
+            ("-A -f x -s rr", "not a number"),
             ("-a -t 10.0.0.1:80 -r 10.0.0.2:8080 -g", "changes no port"),
             ("-a -t 10.0.0.1:80 -r [fd00::9]:8080 -m -w 1", "other family"),
             ("-a -t 10.0.0.1:80 -r 10.0.0.2:80 -i -w 1 --tun-type gue", "has no port"),
             ("-a -t 10.0.0.1:80 -r 10.0.0.2:80 -i -w 1 --tun-type vxlan", "no type of tunnel"),
             ("-a -t 10.0.0.1:80 -r 10.0.0.2:8080 -i -w 1", "IPIP tunnel changes no port"),
             ("-a -t 10.0.0.1:80 -r [fd00::9]:80 -g", "other family"),
-            ("-a -t 10.0.0.1:80 -r 10.0.0.2:80 -g -w 70000", "above 65535"),
+            ("-a -t 10.0.0.1:80 -r 10.0.0.2:80 -g -w 3000000000", "above 2147483647"),
             ("-a -t 10.0.0.9:80 -r 10.0.0.2:80 -g", "was not carried over"),
             ("-A -t 10.0.0.1:http -s rr", "in figures"),
             ("-A -t 10.0.0.1:81 -s rr -b flag-3", "no flag"),

@@ -9,7 +9,7 @@ use lvs_core::scheduling::Thresholds;
 use lvs_crds::{VirtualService, strict, virtual_service};
 use serde_json::{Map, Value, json};
 
-use super::table::{RealServer, RealServers, Scheduling, Table, VirtualServer};
+use super::table::{Packets, RealServer, RealServers, Scheduling, Table, VirtualServer};
 
 /// The longest list of ports, of a pool's addresses, and of allowed networks that the definitions take.
 const LONGEST_LIST: usize = 64;
@@ -23,6 +23,8 @@ pub(super) struct Naming {
     pub(super) group: String,
     /// Real servers that are Nodes, by their address.
     pub(super) nodes: BTreeMap<IpAddr, String>,
+    /// The VIPs to which packets with a firewall mark go.
+    pub(super) mark_vips: BTreeMap<u32, BTreeSet<IpAddr>>,
 }
 
 /// A DirectorGroup that allows all of it, and the VirtualServices in order. What would be no valid VirtualService is left
@@ -30,16 +32,19 @@ pub(super) struct Naming {
 pub(super) fn manifests(table: &mut Table, naming: &Naming) -> Vec<Value> {
     let mut manifests = Vec::new();
     let mut left = Vec::new();
-    for (kin, servers) in together(&table.servers) {
-        let ports: Vec<PortKey> = servers.iter().map(|server| server.port).collect();
-        let manifest = service(&kin, &ports, naming);
-        match valid(&manifest) {
-            Ok(()) => manifests.push(manifest),
-            Err(why) => left.extend(servers.iter().map(|server| (server.line, server.port, why.clone()))),
+    let by_port = together(&table.servers).into_iter().map(|(kin, servers)| {
+        let ports: Vec<PortKey> = servers.iter().map(|(_, port)| *port).collect();
+        let servers: Vec<&VirtualServer> = servers.into_iter().map(|(server, _)| server).collect();
+        (Ok(service(&kin, &ports, naming)), servers)
+    });
+    for (manifest, servers) in by_port.chain(marked(&table.servers, naming)) {
+        match manifest.and_then(|manifest| valid(&manifest).map(|()| manifest)) {
+            Ok(manifest) => manifests.push(manifest),
+            Err(why) => left.extend(servers.iter().map(|server| (server.line, server.packets, why.clone()))),
         }
     }
-    for (line, port, why) in left {
-        table.leave(line, format!("the virtual server of {port}"), why);
+    for (line, packets, why) in left {
+        table.leave(line, format!("the virtual server of {packets}"), why);
     }
     if !manifests.is_empty() {
         manifests.insert(0, group(table, naming));
@@ -48,17 +53,73 @@ pub(super) fn manifests(table: &mut Table, naming: &Naming) -> Vec<Value> {
 }
 
 /// The virtual servers that can be ports of one VirtualService, by VIP and first port.
-fn together(servers: &[VirtualServer]) -> Vec<(Kin<'_>, Vec<&VirtualServer>)> {
-    let mut together: BTreeMap<Kin<'_>, Vec<&VirtualServer>> = BTreeMap::new();
+fn together(servers: &[VirtualServer]) -> Vec<(Kin<'_>, Vec<(&VirtualServer, PortKey)>)> {
+    let mut together: BTreeMap<Kin<'_>, Vec<(&VirtualServer, PortKey)>> = BTreeMap::new();
     for server in servers {
-        together.entry(Kin::of(server)).or_default().push(server);
+        if let Packets::To(vip, port) = server.packets {
+            together.entry(Kin::of(server, vip, port)).or_default().push((server, port));
+        }
     }
     let mut services = Vec::new();
     for (kin, servers) in &together {
         services.extend(servers.chunks(LONGEST_LIST).map(|some| (kin.clone(), some.to_vec())));
     }
-    services.sort_by_key(|(kin, servers)| (kin.vip, servers.first().map(|server| server.port)));
+    services.sort_by_key(|(kin, servers)| (kin.vip, servers.first().map(|(_, port)| *port)));
     services
+}
+
+/// A VirtualService for each firewall mark, of both families, or why there can be none.
+fn marked<'a>(
+    servers: &'a [VirtualServer],
+    naming: &Naming,
+) -> Vec<(Result<Value, String>, Vec<&'a VirtualServer>)> {
+    let mut marks: BTreeMap<u32, Vec<&VirtualServer>> = BTreeMap::new();
+    for server in servers {
+        if let Packets::Marked(_, mark) = server.packets {
+            marks.entry(mark).or_default().push(server);
+        }
+    }
+    marks.into_iter().map(|(mark, servers)| (marked_service(mark, &servers, naming), servers)).collect()
+}
+
+fn marked_service(mark: u32, servers: &[&VirtualServer], naming: &Naming) -> Result<Value, String> {
+    let families: BTreeSet<Family> = servers.iter().map(|server| server.packets.family()).collect();
+    let vips: Vec<IpAddr> = naming.mark_vips.get(&mark).into_iter().flatten().copied().collect();
+    if vips.iter().map(|vip| Family::of(*vip)).collect::<BTreeSet<_>>() != families {
+        let families: Vec<String> = families.iter().map(|family| format!("{family:?}")).collect();
+        let families = families.join(" and ");
+        return Err(format!(
+            "a mark does not say for which VIPs it is: name them, {families}, with --mark-vip {mark}=VIP"
+        ));
+    }
+    let mut scheduling = servers[0].scheduling.clone();
+    let mut real_servers = RealServers::new();
+    for server in servers {
+        if let (Some(all), Some(one)) = (&mut scheduling.persistence, server.scheduling.persistence) {
+            all.ipv4_prefix_length = all.ipv4_prefix_length.min(one.ipv4_prefix_length);
+            all.ipv6_prefix_length = all.ipv6_prefix_length.min(one.ipv6_prefix_length);
+        }
+        real_servers.extend(server.real_servers.iter().map(|(key, server)| (*key, *server)));
+    }
+    let alike = |server: &&VirtualServer| {
+        let bare = |scheduling: &Scheduling| {
+            let mut bare = scheduling.clone();
+            if let Some(persistence) = &mut bare.persistence {
+                (persistence.ipv4_prefix_length, persistence.ipv6_prefix_length) = (32, 128);
+            }
+            bare
+        };
+        bare(&server.scheduling) == bare(&scheduling)
+    };
+    if !servers.iter().all(alike) {
+        return Err("a mark is scheduled in one way for both families in a VirtualService".to_owned());
+    }
+    let mut spec = Map::new();
+    let vips: Vec<Value> = vips.iter().map(|vip| json!({"address": vip})).collect();
+    spec.insert("vips".to_owned(), Value::Array(vips));
+    spec.insert("firewallMark".to_owned(), json!(mark));
+    complete(&mut spec, &scheduling, &real_servers, naming);
+    Ok(manifest(&format!("mark-{mark}"), &spec, naming))
 }
 
 /// What the operator itself would say of a VirtualService.
@@ -80,23 +141,33 @@ struct Kin<'a> {
 }
 
 impl<'a> Kin<'a> {
-    fn of(server: &'a VirtualServer) -> Self {
+    fn of(server: &'a VirtualServer, vip: IpAddr, port: PortKey) -> Self {
         let elsewhere = server.real_servers.keys().any(|(_, port)| port.is_some());
         Self {
-            vip: server.vip,
+            vip,
             scheduling: &server.scheduling,
             real_servers: &server.real_servers,
-            port: elsewhere.then_some(server.port),
+            port: elsewhere.then_some(port),
         }
     }
 }
 
 fn service(kin: &Kin<'_>, ports: &[PortKey], naming: &Naming) -> Value {
-    let scheduling = kin.scheduling;
     let mut spec = Map::new();
     spec.insert("vips".to_owned(), json!([{"address": kin.vip}]));
     let port = |port: &PortKey| json!({"port": port.port, "protocol": port.protocol});
     spec.insert("ports".to_owned(), ports.iter().map(port).collect());
+    complete(&mut spec, kin.scheduling, kin.real_servers, naming);
+    manifest(&service_name(kin.vip, ports), &spec, naming)
+}
+
+/// Adds how real servers are chosen, and which there are.
+fn complete(
+    spec: &mut Map<String, Value>,
+    scheduling: &Scheduling,
+    real_servers: &RealServers,
+    naming: &Naming,
+) {
     spec.insert("scheduler".to_owned(), json!(scheduling.scheduler));
     if !scheduling.flags.is_empty() {
         spec.insert("schedulerFlags".to_owned(), json!(scheduling.flags));
@@ -117,17 +188,19 @@ fn service(kin: &Kin<'_>, ports: &[PortKey], naming: &Naming) -> Value {
         }
         spec.insert("persistence".to_owned(), Value::Object(fields));
     }
-    if !kin.real_servers.is_empty() {
-        let real_servers = kin
-            .real_servers
+    if !real_servers.is_empty() {
+        let real_servers = real_servers
             .iter()
             .map(|((address, port), server)| real_server(*address, *port, *server, naming));
         spec.insert("realServers".to_owned(), real_servers.collect());
     }
+}
+
+fn manifest(name: &str, spec: &Map<String, Value>, naming: &Naming) -> Value {
     json!({
         "apiVersion": "lvs-operator.io/v1alpha1",
         "kind": "VirtualService",
-        "metadata": {"name": service_name(kin.vip, ports), "namespace": naming.namespace},
+        "metadata": {"name": name, "namespace": naming.namespace},
         "spec": spec,
     })
 }
@@ -161,7 +234,11 @@ fn real_server(address: IpAddr, port: Option<u16>, server: RealServer, naming: &
 /// Everything that the VirtualServices need of a DirectorGroup.
 fn group(table: &Table, naming: &Naming) -> Value {
     let host = |address: &IpAddr| format!("{address}/{}", Family::of(*address).host_length());
-    let vips: BTreeSet<IpAddr> = table.servers.iter().map(|server| server.vip).collect();
+    let vips_of = |server: &VirtualServer| match server.packets {
+        Packets::To(vip, _) => BTreeSet::from([vip]),
+        Packets::Marked(_, mark) => naming.mark_vips.get(&mark).cloned().unwrap_or_default(),
+    };
+    let vips: BTreeSet<IpAddr> = table.servers.iter().flat_map(vips_of).collect();
     let rips: BTreeSet<IpAddr> = table
         .servers
         .iter()
@@ -226,7 +303,12 @@ mod tests {
     use super::*;
 
     fn naming() -> Naming {
-        Naming { namespace: "default".to_owned(), group: "imported".to_owned(), nodes: BTreeMap::new() }
+        Naming {
+            namespace: "default".to_owned(),
+            group: "imported".to_owned(),
+            nodes: BTreeMap::new(),
+            mark_vips: BTreeMap::new(),
+        }
     }
 
     #[test]
@@ -241,6 +323,25 @@ mod tests {
             manifests.iter().filter_map(|manifest| manifest["metadata"]["name"].as_str()).collect();
         assert_eq!(names, ["imported", "tcp-10-0-0-1-22", "tcp-10-0-0-1-80"]);
         assert_eq!(manifests[2]["spec"]["ports"].as_array().map(Vec::len), Some(2));
+    }
+
+    #[test]
+    fn a_mark_is_one_service_for_the_vips_that_are_named() {
+        let dump = "-A -f 7 -s rr -p 30\n-a -f 7 -r 10.0.1.1:0 -g -w 1\n-A -f 7 -6 -s rr -p 30 -M 64\n\
+                    -a -f 7 -6 -r [fd00::9]:0 -g -w 1\n-A -f 8 -s rr\n";
+        let mut table = ipvsadm::read(dump);
+        assert_eq!(table.left, []);
+        let mark_vips = [(7, ["10.0.0.1", "fd00::1"].map(|vip| vip.parse().unwrap()).into())].into();
+        let made = manifests(&mut table, &Naming { mark_vips, ..naming() });
+        let [_, service] = &made[..] else { panic!("{made:?}") };
+        assert_eq!(
+            (&service["spec"]["firewallMark"], &service["metadata"]["name"]),
+            (&json!(7), &json!("mark-7"))
+        );
+        assert_eq!(service["spec"]["realServers"].as_array().map(Vec::len), Some(2));
+        assert_eq!(service["spec"]["persistence"], json!({"timeoutSeconds": 30, "ipv6PrefixLength": 64}));
+        let [left] = &table.left[..] else { panic!("{:?}", table.left) };
+        assert!(left.line == 5 && left.why.contains("--mark-vip 8=VIP"), "{left:?}");
     }
 
     #[test]
@@ -269,7 +370,7 @@ mod tests {
             3,
             "another port is written at the real server, of a service with one port"
         );
-        let servers = manifests[2]["spec"]["realServers"].as_array().unwrap();
+        let servers = manifests[1]["spec"]["realServers"].as_array().unwrap();
         let ports: Vec<_> = servers.iter().map(|server| (&server["name"], &server["port"])).collect();
         assert_eq!(
             ports,

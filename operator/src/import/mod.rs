@@ -9,7 +9,9 @@ mod manifests;
 mod table;
 mod tunnel;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read, Write};
+use std::net::IpAddr;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -30,6 +32,7 @@ pub(crate) fn import(arguments: &Import) -> anyhow::Result<ExitCode> {
         namespace: arguments.namespace.clone(),
         group: arguments.director_group.clone(),
         nodes: arguments.nodes.iter().map(|(node, address)| (*address, node.clone())).collect(),
+        mark_vips: mark_vips(&arguments.mark_vips),
     };
     let manifests = manifests(&mut table, &naming);
     table.left.sort_by_key(|left| left.line);
@@ -49,6 +52,14 @@ pub(crate) fn import(arguments: &Import) -> anyhow::Result<ExitCode> {
         written => written.context("cannot write to stdout")?,
     }
     Ok(if table.left.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn mark_vips(given: &[(u32, IpAddr)]) -> BTreeMap<u32, BTreeSet<IpAddr>> {
+    let mut vips = BTreeMap::<u32, BTreeSet<IpAddr>>::new();
+    for (mark, vip) in given {
+        vips.entry(*mark).or_default().insert(*vip);
+    }
+    vips
 }
 
 /// A dump's lines begin with an option or the program; a configuration's with a word and a brace.

@@ -1,10 +1,12 @@
 //! What a dump or a configuration says, before it becomes manifests.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::IpAddr;
 
 use lvs_core::forwarding::Forwarding;
 use lvs_core::ipvs::{PortKey, Timeouts};
+use lvs_core::network::Family;
 use lvs_core::scheduling::{FormPersistence, SchedulerFlag, Thresholds};
 
 /// Everything that was read.
@@ -37,14 +39,48 @@ pub(super) type RealServers = BTreeMap<(IpAddr, Option<u16>), RealServer>;
 pub(super) struct VirtualServer {
     /// The line where it begins, from 1.
     pub(super) line: usize,
-    /// The VIP.
-    pub(super) vip: IpAddr,
-    /// Protocol and port.
-    pub(super) port: PortKey,
+    /// Which packets it takes.
+    pub(super) packets: Packets,
     /// How a real server is chosen.
     pub(super) scheduling: Scheduling,
     /// The real servers.
     pub(super) real_servers: RealServers,
+}
+
+/// The packets that a virtual server takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Packets {
+    /// Those to a VIP, by protocol and port.
+    To(IpAddr, PortKey),
+    /// Those of a family that have a firewall mark.
+    Marked(Family, u32),
+}
+
+impl Packets {
+    /// Their family.
+    pub(super) fn family(self) -> Family {
+        match self {
+            Self::To(vip, _) => Family::of(vip),
+            Self::Marked(family, _) => family,
+        }
+    }
+
+    /// Their port; 0 for whatever port they come to.
+    pub(super) fn port(self) -> u16 {
+        match self {
+            Self::To(_, port) => port.port,
+            Self::Marked(..) => 0,
+        }
+    }
+}
+
+impl fmt::Display for Packets {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::To(vip, port) => write!(formatter, "{vip} {port}"),
+            Self::Marked(family, mark) => write!(formatter, "firewall mark {mark} {family:?}"),
+        }
+    }
 }
 
 /// How a virtual server chooses.

@@ -11,7 +11,7 @@ use lvs_core::network::Family;
 use lvs_core::scheduling::Thresholds;
 
 use super::block::{Block, blocks};
-use super::table::{RealServer, RealServers, Table, VirtualServer};
+use super::table::{Packets, RealServer, RealServers, Table, VirtualServer};
 use setting::{draft, method};
 
 /// Reads every block; what cannot be carried over is noted with its reason.
@@ -40,7 +40,14 @@ pub(super) fn read(text: &str) -> Table {
     table
 }
 
-type Groups = BTreeMap<String, Vec<(IpAddr, u16)>>;
+/// What a group or a virtual server takes: a VIP with a port, or a firewall mark.
+#[derive(Clone, Copy)]
+enum Member {
+    To(IpAddr, u16),
+    Marked(u32),
+}
+
+type Groups = BTreeMap<String, Vec<Member>>;
 
 /// VIPs and ports by the name of their group.
 fn groups(blocks: &[Block], table: &mut Table) -> Groups {
@@ -57,10 +64,10 @@ fn groups(blocks: &[Block], table: &mut Table) -> Groups {
     groups
 }
 
-/// `10.0.0.1 80`, or `10.0.0.1-9 80` for a range of the last number.
-fn members_of(entry: &Block) -> Result<Vec<(IpAddr, u16)>, String> {
+/// `10.0.0.1 80`, `10.0.0.1-9 80` for a range of the last number, or `fwmark 7`.
+fn members_of(entry: &Block) -> Result<Vec<Member>, String> {
     if entry.word(0) == "fwmark" {
-        return Err("firewall marks are not there yet".to_owned());
+        return Ok(vec![mark(entry.word(1))?]);
     }
     let port: u16 = match entry.word(1) {
         "" => 0,
@@ -68,7 +75,7 @@ fn members_of(entry: &Block) -> Result<Vec<(IpAddr, u16)>, String> {
     };
     let wrong = || format!("{} is neither an address nor a range", entry.word(0));
     let Some((first, last)) = entry.word(0).split_once('-') else {
-        return Ok(vec![(entry.word(0).parse().map_err(|_| wrong())?, port)]);
+        return Ok(vec![Member::To(entry.word(0).parse().map_err(|_| wrong())?, port)]);
     };
     let first: Ipv4Addr = first.parse().map_err(|_| wrong())?;
     let last: u8 = last.rsplit('.').next().unwrap_or_default().parse().map_err(|_| wrong())?;
@@ -76,7 +83,11 @@ fn members_of(entry: &Block) -> Result<Vec<(IpAddr, u16)>, String> {
     if last < d {
         return Err(wrong());
     }
-    Ok((d..=last).map(|d| (IpAddr::from([a, b, c, d]), port)).collect())
+    Ok((d..=last).map(|d| Member::To(IpAddr::from([a, b, c, d]), port)).collect())
+}
+
+fn mark(word: &str) -> Result<Member, String> {
+    word.parse().map(Member::Marked).map_err(|_| format!("{word} is no mark in figures"))
 }
 
 fn global(block: &Block, table: &mut Table) {
@@ -104,11 +115,11 @@ fn virtual_server(block: &Block, groups: &Groups, table: &mut Table) {
         "group" => {
             groups.get(block.word(2)).cloned().ok_or_else(|| format!("there is no group {}", block.word(2)))
         }
-        "fwmark" => Err("firewall marks are not there yet".to_owned()),
+        "fwmark" => mark(block.word(2)).map(|mark| vec![mark]),
         address => {
             let port = if block.word(2).is_empty() { Ok(0) } else { block.word(2).parse() };
             match (address.parse(), port) {
-                (Ok(address), Ok(port)) => Ok(vec![(address, port)]),
+                (Ok(address), Ok(port)) => Ok(vec![Member::To(address, port)]),
                 _ => Err("write the address and the port in figures".to_owned()),
             }
         }
@@ -122,38 +133,38 @@ fn virtual_server(block: &Block, groups: &Groups, table: &mut Table) {
         let why = "it has no lb_kind that can be written; the whole virtual server is left out";
         return table.leave(block.line, block.text(), why);
     };
-    for (vip, port) in members {
+    for member in members {
+        let packets = match member {
+            Member::To(vip, port) => Packets::To(vip, PortKey { protocol: draft.protocol, port }),
+            Member::Marked(mark) => Packets::Marked(family_of_real_servers(block), mark),
+        };
         let mut scheduling = draft.scheduling.clone();
         if let (Some(persistence), Some(length)) = (&mut scheduling.persistence, draft.mask) {
-            match vip {
-                IpAddr::V4(_) => persistence.ipv4_prefix_length = length.min(32),
-                IpAddr::V6(_) => persistence.ipv6_prefix_length = length,
+            match packets.family() {
+                Family::IPv4 => persistence.ipv4_prefix_length = length.min(32),
+                Family::IPv6 => persistence.ipv6_prefix_length = length,
             }
         }
-        let port = PortKey { protocol: draft.protocol, port };
-        if table.servers.iter().any(|other| (other.vip, other.port) == (vip, port)) {
-            table.leave(
-                block.line,
-                block.text(),
-                format!("{vip} {port} stands here twice; the first counts"),
-            );
+        if table.servers.iter().any(|other| other.packets == packets) {
+            table.leave(block.line, block.text(), format!("{packets} stands here twice; the first counts"));
             continue;
         }
-        let real_servers = real_servers(block, vip, port, forwarding, table);
-        table.servers.push(VirtualServer { line: block.line, vip, port, scheduling, real_servers });
+        let real_servers = real_servers(block, packets, forwarding, table);
+        table.servers.push(VirtualServer { line: block.line, packets, scheduling, real_servers });
     }
 }
 
-fn real_servers(
-    block: &Block,
-    vip: IpAddr,
-    port: PortKey,
-    forwarding: Forwarding,
-    table: &mut Table,
-) -> RealServers {
+/// A mark has no family of its own: it is that of the first real server.
+fn family_of_real_servers(block: &Block) -> Family {
+    let mut servers = block.children.iter().filter(|entry| entry.word(0) == "real_server");
+    let first = servers.find_map(|entry| entry.word(1).parse::<IpAddr>().ok());
+    first.map_or(Family::IPv4, Family::of)
+}
+
+fn real_servers(block: &Block, packets: Packets, forwarding: Forwarding, table: &mut Table) -> RealServers {
     let mut found = RealServers::new();
     for entry in block.children.iter().filter(|entry| entry.word(0) == "real_server") {
-        match real_server(entry, vip, port, forwarding, table) {
+        match real_server(entry, packets, forwarding, table) {
             Ok((key, server)) => _ = found.insert(key, server),
             Err(why) => table.leave(entry.line, entry.text(), why),
         }
@@ -163,15 +174,16 @@ fn real_servers(
 
 fn real_server(
     block: &Block,
-    vip: IpAddr,
-    port: PortKey,
+    packets: Packets,
     forwarding: Forwarding,
     table: &mut Table,
 ) -> Result<((IpAddr, Option<u16>), RealServer), String> {
     let address: IpAddr = block.word(1).parse().map_err(|_| "write the address in figures".to_owned())?;
-    let its_port = match block.word(2) {
-        "" => port.port,
-        number => number.parse().map_err(|_| format!("{number} is no port in figures"))?,
+    let port = packets.port();
+    let its_port = match (block.word(2), packets) {
+        // Behind a mark a real server gets the port that a packet came to, whatever is written there.
+        ("", _) | (_, Packets::Marked(..)) => port,
+        (number, Packets::To(..)) => number.parse().map_err(|_| format!("{number} is no port in figures"))?,
     };
     let mut server = RealServer { weight: 1, thresholds: Thresholds::NONE, forwarding };
     for entry in &block.children {
@@ -196,13 +208,13 @@ fn real_server(
     if i32::try_from(server.weight).is_err() {
         return Err(format!("weight {} is above 2147483647", server.weight));
     }
-    if Family::of(address) != Family::of(vip) && !server.forwarding.crosses_families() {
+    if Family::of(address) != packets.family() && !server.forwarding.crosses_families() {
         return Err("a real server of the other family needs a tunnel".to_owned());
     }
-    let own_port = Some(its_port).filter(|its_port| *its_port != port.port);
+    let own_port = Some(its_port).filter(|its_port| *its_port != port);
     if own_port.is_some() && !server.forwarding.rewrites() {
-        let (wanted, forwarding) = (port.port, server.forwarding);
-        return Err(format!("its port is not the service's {wanted}, and {forwarding} changes no port"));
+        let forwarding = server.forwarding;
+        return Err(format!("its port is not the service's {port}, and {forwarding} changes no port"));
     }
     Ok(((address, own_port), server))
 }
@@ -255,9 +267,18 @@ vrrp_instance VI_1 {
     #[test]
     fn blocks_become_virtual_servers() {
         let table = read(FILE);
-        let named: Vec<String> =
-            table.servers.iter().map(|server| format!("{} {}", server.vip, server.port)).collect();
-        assert_eq!(named, ["10.0.0.1 TCP 80", "10.0.0.2 TCP 443", "10.0.0.3 TCP 443", "10.0.0.9 UDP 53"]);
+        let named: Vec<String> = table.servers.iter().map(|server| server.packets.to_string()).collect();
+        assert_eq!(
+            named,
+            [
+                "10.0.0.1 TCP 80",
+                "10.0.0.2 TCP 443",
+                "10.0.0.3 TCP 443",
+                "firewall mark 7 IPv4",
+                "10.0.0.9 UDP 53"
+            ]
+        );
+        assert_eq!(table.servers[3].real_servers.len(), 2);
         let first = &table.servers[0];
         assert_eq!((first.scheduling.scheduler.as_str(), first.scheduling.flags.len()), ("mh", 1));
         let persistence = first.scheduling.persistence.unwrap();
@@ -265,7 +286,7 @@ vrrp_instance VI_1 {
         let real: Vec<_> =
             first.real_servers.iter().map(|((rip, _), server)| (rip.to_string(), server.weight)).collect();
         assert_eq!(real, [("10.0.1.1".to_owned(), 3)], "the other listens on another port");
-        assert!(table.servers[3].scheduling.one_packet);
+        assert!(table.servers[4].scheduling.one_packet);
         assert_eq!(table.timeouts.map(|timeouts| timeouts.tcp_fin_seconds), Some(5));
     }
 
@@ -276,7 +297,6 @@ vrrp_instance VI_1 {
             table.left.iter().map(|left| (left.line, left.text.as_str())).collect();
         for wanted in [
             (3, "router_id LVS_1"),
-            (9, "fwmark 7"),
             (12, "delay_loop 6"),
             (22, "TCP_CHECK"),
             (33, "virtual_server 10.0.0.9 25"),
