@@ -78,9 +78,7 @@ impl Item {
             | Self::Forwarding(_) => None,
         }
     }
-}
 
-impl Item {
     /// Whether masqueraded real servers may need it on their director.
     #[must_use]
     pub fn is_for_masquerading(&self) -> bool {
@@ -229,10 +227,10 @@ impl Custody {
         })
     }
 
-    /// Our packet rules. They are the last of all items.
+    /// Our packet rules.
     pub(crate) fn packet_rules(&self) -> impl Iterator<Item = PacketRuleKey> {
-        let rule = |item: &Item| if let Item::PacketRule(key) = item { Some(*key) } else { None };
-        self.claims.keys().rev().map_while(rule)
+        let rule = |(item, _): (&Item, _)| if let Item::PacketRule(key) = item { Some(*key) } else { None };
+        self.claims.range(Item::PacketRule(PacketRuleKey::LEAST)..).map_while(rule)
     }
 
     /// Whether any packet rule is ours.

@@ -5,7 +5,7 @@
 //! port; a packet's own entry counts before one for all ports.
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
@@ -65,6 +65,14 @@ pub struct PacketRuleKey {
 }
 
 impl PacketRuleKey {
+    /// No key is less.
+    pub(crate) const LEAST: Self = Self {
+        kind: PacketRuleKind::Mark,
+        protocol: Protocol::Tcp,
+        address: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        port: 0,
+    };
+
     /// The rules that mark packets to a VIP, as one range of keys per protocol.
     #[must_use]
     pub fn marks_of(vip: IpAddr) -> [RangeInclusive<Self>; 3] {

@@ -1,14 +1,18 @@
 //! Translation of addresses and ports: what a director needs besides the IPVS table where it masquerades, and what a real
 //! server redirects.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use super::{Draft, duty, table};
 use crate::custody::Item;
-use crate::names::ServiceName;
+use crate::forwarding::Forwarding;
+use crate::local::Local;
+use crate::names::{LinkName, ServiceName};
+use crate::network::Protocol;
 use crate::node_plan::{PlannedService, ServiceForm};
 use crate::node_report::Trouble;
-use crate::packet_rule::PacketRuleSettings;
+use crate::packet_rule::{PacketRuleKey, PacketRuleKind, PacketRuleSettings};
 use crate::reason::Reason;
 use crate::redirection::Redirection;
 use crate::sysctl::{IpvsSysctl, Sysctl};
@@ -19,7 +23,7 @@ const TRACKING: Sysctl = Sysctl::Ipvs(IpvsSysctl::Conntrack);
 impl Draft<'_> {
     /// What the masqueraded real servers of a service need for a VIP.
     pub(super) fn masquerade(&mut self, name: &ServiceName, form: &ServiceForm, vip: IpAddr) {
-        let needs = table::needs(form, vip, self.local);
+        let needs = needs(form, vip, self.local);
         for link in needs.links {
             self.wanted.forward.insert(link);
             self.uses(name, Item::Forwarding(link));
@@ -70,4 +74,38 @@ impl Draft<'_> {
     fn uses(&mut self, name: &ServiceName, item: Item) {
         self.wanted.users.entry(item).or_default().insert(name.clone());
     }
+}
+
+/// What masqueraded real servers need of the director besides their entries.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Needs {
+    /// The links by which they reply, and on which IPv4 packets for others must be forwarded.
+    links: BTreeSet<LinkName>,
+    /// The rules of source NAT of those that are sent to by full NAT, which needs connection tracking too.
+    rules: BTreeSet<PacketRuleKey>,
+}
+
+/// What the masqueraded real servers of a VIP need.
+pub(super) fn needs(form: &ServiceForm, vip: IpAddr, local: &Local) -> Needs {
+    let mut needs = Needs::default();
+    for (rip, server, _) in table::admitted(form, vip).filter(|(_, server, _)| server.forwarding.rewrites()) {
+        let link = local.paths.get(&rip).map(|path| path.link);
+        let known = link.and_then(|link| local.links.get(&link));
+        // What is sent to this node itself leaves by no link, and the reply comes in by none.
+        if known.is_some_and(|link| link.loopback) {
+            continue;
+        }
+        needs.links.extend(link.filter(|_| known.is_some() && rip.is_ipv4()));
+        if server.forwarding == Forwarding::FullNat {
+            let rule = |protocol, port| {
+                let kind = PacketRuleKind::SourceNat;
+                PacketRuleKey { kind, protocol, address: rip, port }
+            };
+            needs.rules.extend(form.ports.iter().map(|port| rule(port.protocol, server.port(*port))));
+            // What users mark comes for whatever port.
+            let all = [Protocol::Tcp, Protocol::Udp, Protocol::Sctp].map(|protocol| rule(protocol, 0));
+            needs.rules.extend(all.into_iter().filter(|_| form.ports.is_empty()));
+        }
+    }
+    needs
 }

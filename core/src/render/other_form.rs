@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::{duty, marked, table};
+use super::{duty, marked, nat, table};
 use crate::ipvs::{PortKey, VirtualServerKey};
 use crate::kernel::VirtualServer;
 use crate::local::Local;
@@ -93,8 +93,7 @@ impl<'a> Change<'a> {
             && table::missing(before, local).is_none()
             && table::missing(after, local).is_none();
         let vips = || part.vips.keys();
-        let forwards =
-            vips().all(|vip| table::needs(before, *vip, local) == table::needs(after, *vip, local));
+        let forwards = vips().all(|vip| nat::needs(before, *vip, local) == nat::needs(after, *vip, local));
         let simple = simple && forwards;
         (same && simple && duty::is_supported(part, local)).then_some(Self { name, part, before, after })
     }

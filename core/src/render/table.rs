@@ -1,6 +1,5 @@
 //! The IPVS table that a service wants.
 
-use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use crate::flat_map::FlatMap;
@@ -8,11 +7,9 @@ use crate::forwarding::Forwarding;
 use crate::ipvs::{DestinationKey, DestinationSettings, PortKey, VirtualServerKey};
 use crate::kernel::VirtualServer;
 use crate::local::Local;
-use crate::names::LinkName;
-use crate::network::{Family, Protocol};
+use crate::network::Family;
 use crate::node_plan::{PlannedRealServer, ServiceForm, StageName};
 use crate::node_report::{NO_IPVS, Trouble};
-use crate::packet_rule::{PacketRuleKey, PacketRuleKind};
 use crate::reason::Reason;
 
 /// Why nothing of a service's table can be wanted.
@@ -113,40 +110,6 @@ fn unforwarded(form: &ServiceForm, vip: IpAddr, local: &Local) -> Option<Trouble
         );
         Trouble::new(Reason::Ipv6ForwardingOff, message)
     })
-}
-
-/// What masqueraded real servers need of the director besides their entries.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Needs {
-    /// The links by which they reply, and on which IPv4 packets for others must be forwarded.
-    pub(super) links: BTreeSet<LinkName>,
-    /// The rules of source NAT of those that are sent to by full NAT, which needs connection tracking too.
-    pub(super) rules: BTreeSet<PacketRuleKey>,
-}
-
-/// What the masqueraded real servers of a VIP need.
-pub(super) fn needs(form: &ServiceForm, vip: IpAddr, local: &Local) -> Needs {
-    let mut needs = Needs::default();
-    for (rip, server, _) in admitted(form, vip).filter(|(_, server, _)| server.forwarding.rewrites()) {
-        let link = local.paths.get(&rip).map(|path| path.link);
-        let known = link.and_then(|link| local.links.get(&link));
-        // What is sent to this node itself leaves by no link, and the reply comes in by none.
-        if known.is_some_and(|link| link.loopback) {
-            continue;
-        }
-        needs.links.extend(link.filter(|_| known.is_some() && rip.is_ipv4()));
-        if server.forwarding == Forwarding::FullNat {
-            let rule = |protocol, port| {
-                let kind = PacketRuleKind::SourceNat;
-                PacketRuleKey { kind, protocol, address: rip, port }
-            };
-            needs.rules.extend(form.ports.iter().map(|port| rule(port.protocol, server.port(*port))));
-            // What users mark comes for whatever port.
-            let all = [Protocol::Tcp, Protocol::Udp, Protocol::Sctp].map(|protocol| rule(protocol, 0));
-            needs.rules.extend(all.into_iter().filter(|_| form.ports.is_empty()));
-        }
-    }
-    needs
 }
 
 /// The RIPs that have an entry for a VIP, with the weight in the kernel.

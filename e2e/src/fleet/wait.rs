@@ -1,6 +1,7 @@
 //! Waiting for what the product does by itself.
 
 use anyhow::{Context as _, Result, ensure};
+use serde_json::Value;
 
 use super::{Fleet, PATIENCE};
 use crate::lab::process::wait_until;
@@ -42,6 +43,22 @@ impl Fleet {
             let (_, reason, message) = self.condition(service, kind)?;
             ensure!(reason == wanted, "it says {reason}: {message}");
             found = message;
+            Ok(true)
+        })?;
+        Ok(found)
+    }
+
+    /// Waits until a node reports a trouble of its own, and returns its message. Fails where it does not in time.
+    pub fn wait_trouble(&self, node: &str, wanted: &str) -> Result<String> {
+        let mut found = String::new();
+        wait_until(&format!("{node} says {wanted}"), PATIENCE, || {
+            let report = self.report(node)?;
+            let troubles =
+                report.iter().filter_map(|document| document["status"]["troubles"].as_array()).flatten();
+            let said: Vec<&Value> = troubles.collect();
+            let trouble = said.iter().find(|trouble| trouble["reason"] == wanted);
+            let message = trouble.and_then(|trouble| trouble["message"].as_str());
+            message.with_context(|| format!("it says {said:?}"))?.clone_into(&mut found);
             Ok(true)
         })?;
         Ok(found)

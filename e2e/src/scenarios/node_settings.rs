@@ -62,7 +62,7 @@ fn node_settings(bench: &mut Bench) -> Result<Value> {
     fleet.start_operator()?;
     fleet.start_agents(&["rs-1", "rs-2"])?;
     fleet.start_agent_through(DIRECTOR, &READ_ONLY)?;
-    let sentence = trouble(&fleet, "SysctlNotWritable")?;
+    let sentence = fleet.wait_trouble(DIRECTOR, "SysctlNotWritable")?;
     ensure!(sentence.contains("agent.hostSysctls"), "{sentence}");
     fleet.wait_ready("web")?;
     ensure_values(&fleet, |(name, before, _)| (name, before))?;
@@ -73,7 +73,7 @@ fn node_settings(bench: &mut Bench) -> Result<Value> {
     wait_until("the sysctls are as the group wants them", PATIENCE, || {
         ensure_values(&fleet, |(name, _, after)| (name, after)).map(|()| true)
     })?;
-    let sentence = trouble(&fleet, "SysctlMissing")?;
+    let sentence = fleet.wait_trouble(DIRECTOR, "SysctlMissing")?;
     ensure!(sentence.contains("net.ipv4.vs.est_nice"), "{sentence}");
     bench.case("they are set, and one that the kernel lacks is named");
 
@@ -156,22 +156,6 @@ fn connections(fleet: &Fleet) -> Result<u64> {
     let row = listed.lines().find(|line| line.starts_with("TCP  192.168.10.40:80"));
     let count = row.and_then(|row| row.split_whitespace().nth(2)).and_then(|word| word.parse().ok());
     count.with_context(|| format!("ipvsadm says {listed}"))
-}
-
-/// Waits for a trouble of the director, and returns its sentence.
-fn trouble(fleet: &Fleet, reason: &str) -> Result<String> {
-    let mut sentence = String::new();
-    wait_until(&format!("the director says {reason}"), PATIENCE, || {
-        let report = fleet.report(DIRECTOR)?;
-        let troubles =
-            report.iter().filter_map(|document| document["status"]["troubles"].as_array()).flatten();
-        let said: Vec<&Value> = troubles.collect();
-        let found = said.iter().find(|trouble| trouble["reason"] == reason);
-        let message = found.and_then(|trouble| trouble["message"].as_str());
-        message.with_context(|| format!("it says {said:?}"))?.clone_into(&mut sentence);
-        Ok(true)
-    })?;
-    Ok(sentence)
 }
 
 fn ensure_values(

@@ -70,7 +70,7 @@ fn neighbour(bench: &mut Bench, fleet: &Fleet) -> Result<()> {
         director.sh(&format!("ipvsadm {entry}"))?;
     }
     director.sh("ip link add kube-ipvs0 type dummy")?;
-    let sentence = trouble(fleet, "SecondWriter")?;
+    let sentence = fleet.wait_trouble(DIRECTOR, "SecondWriter")?;
     ensure!(
         sentence.contains("kube-proxy in its ipvs mode") && sentence.contains("excludeCIDRs"),
         "{sentence}"
@@ -102,7 +102,7 @@ fn flush_under_traffic(bench: &mut Bench, fleet: &Fleet) -> Result<()> {
     traffic::ask(fleet.host("client")?, from, to, Duration::from_secs(5)).context("after the flush")?;
     bench
         .case(format!("the table flushed under traffic: all of ours is back, after {} ms", took.as_millis()));
-    let sentence = trouble(fleet, "TableFlushed")?;
+    let sentence = fleet.wait_trouble(DIRECTOR, "TableFlushed")?;
     ensure!(sentence.contains("2 virtual servers of ours"), "{sentence}");
     ensure!(sentence.contains("likely by kube-proxy"), "{sentence}");
     fleet.wait_ready("web")?;
@@ -127,22 +127,6 @@ fn fights(bench: &mut Bench, fleet: &Fleet) -> Result<()> {
         "who keeps undoing us is named, the other service is not touched by it, and at the end ours is there",
     );
     Ok(())
-}
-
-/// Waits for a trouble of the director, and returns its sentence.
-fn trouble(fleet: &Fleet, reason: &str) -> Result<String> {
-    let mut sentence = String::new();
-    wait_until(&format!("the director says {reason}"), PATIENCE, || {
-        let report = fleet.report(DIRECTOR)?;
-        let troubles =
-            report.iter().filter_map(|document| document["status"]["troubles"].as_array()).flatten();
-        let said: Vec<&Value> = troubles.collect();
-        let found = said.iter().find(|trouble| trouble["reason"] == reason);
-        let message = found.and_then(|trouble| trouble["message"].as_str());
-        message.with_context(|| format!("it says {said:?}"))?.clone_into(&mut sentence);
-        Ok(true)
-    })?;
-    Ok(sentence)
 }
 
 /// The lines of a dump that are about our VIP.

@@ -26,9 +26,9 @@ const FORWARDING: usize = 0;
 /// IPVS's settings and those of `all`, as far as the kernel has them.
 pub(super) fn read() -> Result<BTreeMap<Sysctl, i32>, Error> {
     let mut found = BTreeMap::new();
-    let ipvs = IpvsSysctl::ALL.iter().map(|ipvs| Sysctl::Ipvs(*ipvs));
     // Before the module is loaded there is no folder of IPVS's.
-    let ipvs = ipvs.filter(|_| Path::new(SYSCTLS).join("ipv4/vs").exists());
+    let loaded = Path::new(SYSCTLS).join("ipv4/vs").exists();
+    let ipvs = IpvsSysctl::ALL.iter().filter(|_| loaded).map(|ipvs| Sysctl::Ipvs(*ipvs));
     for sysctl in ipvs.chain([Sysctl::Ipv6ForwardingAll]) {
         if let Some(value) = value(sysctl).map_err(|source| Error::io("reading a sysctl", source))? {
             found.insert(sysctl, sysctl.standing_for(value));

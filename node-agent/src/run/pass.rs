@@ -211,6 +211,12 @@ fn done(batches: &[Batch], probed: bool) -> News {
 }
 
 impl Outcome {
+    /// How many operations were tried.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.batches.iter().map(Batch::count).sum()
+    }
+
     /// Every operation that was tried, and what the kernel said to it.
     pub fn tried(&self) -> impl Iterator<Item = Tried> {
         self.batches.iter().flat_map(Batch::tried)

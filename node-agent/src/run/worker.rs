@@ -21,7 +21,6 @@ use super::health::Health;
 use super::host::Host;
 use super::look::News;
 use super::pass::{Engine, Outcome, PassError};
-use super::phase::Batch;
 use crate::memory;
 use crate::state::plan_copy::{self, PlanCopy};
 
@@ -188,7 +187,7 @@ impl<H: Host> Worker<H> {
             self.publish(report);
             self.unpublished = false;
         }
-        if outcome.batches.iter().map(Batch::count).sum::<usize>() > MANY {
+        if outcome.count() > MANY {
             memory::give_back();
         }
         self.health.came_round(true);
@@ -236,7 +235,7 @@ fn complete_from(plan: &mut NodePlan, before: &NodePlan) {
 }
 
 fn log(outcome: &Outcome) {
-    let count: usize = outcome.batches.iter().map(Batch::count).sum();
+    let count = outcome.count();
     let many = count > MANY;
     if many {
         tracing::info!("{count} operations; those that were refused follow");

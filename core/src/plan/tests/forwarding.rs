@@ -58,10 +58,9 @@ fn another_method_comes_without_a_gap_and_the_old_one_leaves_last() {
     }
 }
 
-fn change(from: Forwarding, to: Forwarding, order: [&str; 4]) {
-    let mut world = world(from);
-    let holder = world.holder(40).unwrap();
-    edit(&mut world, |spec| spec.forwarding = to);
+/// Lets nodes do, in this order, what each next plan says, until nothing changes any more; both real servers are sent to
+/// all the while.
+fn settle_without_a_gap(world: &mut World, holder: &str, order: [&str; 4], what: &str) {
     let mut settled = false;
     for _ in 0..16 {
         let changed = world.operate();
@@ -69,11 +68,18 @@ fn change(from: Forwarding, to: Forwarding, order: [&str; 4]) {
             world.take(node);
             world.report(node);
             world.assert_safe();
-            assert_eq!(world.destinations(&holder, "web", 40), ["c", "d"], "{from} to {to}");
+            assert_eq!(world.destinations(holder, "web", 40), ["c", "d"], "{what}");
         }
         settled = !changed;
     }
     assert!(settled);
+}
+
+fn change(from: Forwarding, to: Forwarding, order: [&str; 4]) {
+    let mut world = world(from);
+    let holder = world.holder(40).unwrap();
+    edit(&mut world, |spec| spec.forwarding = to);
+    settle_without_a_gap(&mut world, &holder, order, &format!("{from} to {to}"));
     let rip = world.agents[&NodeName::from("c")].rip();
     let key = "TCP 192.168.10.40:80".parse().unwrap();
     let settings = world.agents[&NodeName::from(holder.as_str())].settings(&key, rip).unwrap();
@@ -164,18 +170,7 @@ fn a_real_server_keeps_the_vip_until_nobody_sends_to_it_any_more() {
             let holder = world.holder(40).unwrap();
             assert_eq!(world.destinations(&holder, "web", 40), ["c", "d"], "{from}");
             edit(&mut world, |spec| spec.forwarding = to);
-            let mut settled = false;
-            for _ in 0..16 {
-                let changed = world.operate();
-                for node in order {
-                    world.take(node);
-                    world.report(node);
-                    world.assert_safe();
-                    assert_eq!(world.destinations(&holder, "web", 40), ["c", "d"], "{from} to {to}");
-                }
-                settled = !changed;
-            }
-            assert!(settled);
+            settle_without_a_gap(&mut world, &holder, order, &format!("{from} to {to}"));
             let server = &world.agents[&NodeName::from("c")];
             let settings = world.agents[&NodeName::from(holder.as_str())]
                 .settings(&"TCP 192.168.10.40:80".parse().unwrap(), server.rip());

@@ -100,7 +100,18 @@ impl Host for Director {
 
     fn observe(&mut self, attention: Attention<'_>, have: &mut Kernel) -> anyhow::Result<Sight> {
         anyhow::ensure!(!self.unreadable, "Operation not permitted");
-        self.node.observe(attention, have)
+        let before = have.clone();
+        let local = self.node.observe(attention, have)?.local;
+        // An audit lists virtual servers; destinations it reads of those that are named, new or of other settings.
+        if let Attention::Audit(named) = attention {
+            for (key, server) in &mut have.virtual_servers {
+                let seen = before.virtual_servers.get(key).filter(|seen| seen.settings == server.settings);
+                if let Some(seen) = seen.filter(|_| !named.contains(key)) {
+                    server.clone_from(seen);
+                }
+            }
+        }
+        Ok(Sight { local, ..Sight::between(&before, have) })
     }
 
     fn apply(&mut self, ops: &[Op]) -> Vec<(usize, Refusal)> {

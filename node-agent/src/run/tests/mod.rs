@@ -50,6 +50,22 @@ fn one_pass_makes_a_director_probe_included_and_the_next_does_nothing() {
 }
 
 #[test]
+fn what_a_pass_did_before_its_probe_is_not_done_again_after_it() {
+    let mut engine = engine();
+    let mut standby = plan();
+    let part = standby.part_mut(&"default/web".parse().unwrap()).unwrap();
+    part.vips.values_mut().for_each(|vip| vip.attract = false);
+    part.form.as_mut().unwrap().real_servers.remove(&"node/rs-2".parse().unwrap());
+    pass(&mut engine, &standby);
+    // A destination more in a virtual server that stays, and a probe.
+    let outcome = engine.follow(&plan(), News::Plan).unwrap();
+    assert_eq!(outcome.outstanding.failures, []);
+    let added =
+        |op: &&Op| matches!(op, Op::AddDestination(_, key, _) if key.to_string() == "192.168.10.11:80");
+    assert_eq!(engine.host.applied.iter().filter(added).count(), 1);
+}
+
+#[test]
 fn an_empty_plan_brings_the_node_back_to_how_it_was_found() {
     let mut engine = engine();
     let found = engine.host.node.kernel.clone();
